@@ -1,0 +1,83 @@
+"""CMS Services: services.php and a REST API over one catalogue of services."""
+
+import os
+from collections.abc import Mapping
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from cms_services.api import init_api
+from cms_services.cli import init_commands
+from cms_services.dashboard.pages import dashboard
+from cms_services.data_files import data_folder
+from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
+from cms_services.encryption import Vault
+from cms_services.extensions import db, migrate
+from cms_services.installation import encryption_key, prepare_data_folder, secret_key
+from cms_services.legacy.endpoint import init_legacy
+from cms_services.settings import Settings, load_settings
+from cms_services.web.caller import init_caller
+from cms_services.web.envelope import WireJSON
+from cms_services.web.errors import init_errors
+from cms_services.web.headers import init_headers
+from cms_services.web.limits import init_limits
+from cms_services.web.request_log import configure_logging, init_request_log
+from cms_services.web.sessions import SessionCookies
+
+_MAX_BODY_BYTES = 1024 * 1024
+
+
+def create_app(environment: Mapping[str, str] | None = None) -> Flask:
+    """The application, with the settings of an environment (default: the process's).
+
+    Raises SettingError for a setting that can't be used.
+    """
+    settings = load_settings(os.environ if environment is None else environment)
+    configure_logging(settings.log_level)
+    app = Flask(__name__, template_folder=str(data_folder("templates")))
+    app.extensions["cms_services.settings"] = settings
+    prepare_data_folder(settings)
+    app.extensions["cms_services.vault"] = Vault(encryption_key(settings))
+    _configure_flask(app, settings)
+    _configure_database(app, settings)
+    init_caller(app)
+    # Before the doors, so that the request id is there when anything else runs.
+    init_request_log(app)
+    init_headers(app)
+    init_errors(app)
+    init_legacy(app)
+    init_api(app)
+    app.register_blueprint(dashboard)
+    # After the doors: it wraps views that declare a limit of their own.
+    init_limits(app, settings)
+    init_commands(app)
+    return app
+
+
+def _configure_flask(app: Flask, settings: Settings) -> None:
+    app.config.update(
+        SECRET_KEY=secret_key(settings),
+        SESSION_COOKIE_NAME="cms_session",
+        MAX_CONTENT_LENGTH=_MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=_MAX_BODY_BYTES,
+    )
+    app.json = WireJSON(app)
+    app.session_interface = SessionCookies()
+    # A redirect would answer an API call with an HTML page.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = True
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+
+
+def _configure_database(app: Flask, settings: Settings) -> None:
+    url = sqlalchemy_url(settings.effective_database_url)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
+    db.init_app(app)
+    migrate.init_app(app, db)
+    with app.app_context():
+        tune_sqlite(db.engine)

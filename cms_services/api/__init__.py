@@ -1,0 +1,30 @@
+"""The REST door: one blueprint a resource."""
+
+from flask import Flask
+
+from cms_services.api.auth import auth
+from cms_services.api.configuration import configuration
+from cms_services.api.documentation import documentation
+from cms_services.api.downloads import downloads
+from cms_services.api.monitoring import monitoring
+from cms_services.api.operations import operations
+from cms_services.api.projects import projects
+from cms_services.api.records import records
+from cms_services.api.services import services
+from cms_services.api.users import users
+
+
+def init_api(app: Flask) -> None:
+    for blueprint in (
+        services,
+        configuration,
+        downloads,
+        monitoring,
+        auth,
+        projects,
+        users,
+        records,
+        operations,
+        documentation,
+    ):
+        app.register_blueprint(blueprint)

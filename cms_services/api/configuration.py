@@ -1,0 +1,86 @@
+"""/api/services/{serviceId}/config: the configuration and its history."""
+
+from typing import Any
+
+from flask import Blueprint
+
+from cms_services.actor import Actor
+from cms_services.catalogue.access import load_service
+from cms_services.configuration import history
+from cms_services.configuration.models import ConfigurationVersion
+from cms_services.vocabulary import Permission
+from cms_services.web import schemas
+from cms_services.web.conditional import require_match
+from cms_services.web.operations import Answer, operation
+
+configuration = Blueprint("configuration", __name__, url_prefix="/api/services/<service_id>/config")
+
+
+@configuration.get("")
+@operation("The configuration, with its secrets masked", Permission.SERVICES_READ)
+def show(actor: Actor, service_id: str) -> Answer:
+    service, document = history.read_configuration(actor, service_id)
+    return Answer(document, resource=service)
+
+
+@configuration.post("")
+@operation(
+    "Merge a patch (RFC 7396) into the configuration",
+    Permission.SERVICES_WRITE,
+    transaction="write",
+    free_body=True,
+    guarded=True,
+)
+def merge(actor: Actor, service_id: str, body: dict[str, Any]) -> Answer:
+    service = load_service(actor, service_id, for_change=True)
+    require_match(service)
+    return Answer(history.merge_configuration(actor, service, body), resource=service)
+
+
+@configuration.put("")
+@operation(
+    "Replace the configuration whole",
+    Permission.SERVICES_WRITE,
+    transaction="write",
+    free_body=True,
+    guarded=True,
+)
+def replace(actor: Actor, service_id: str, body: dict[str, Any]) -> Answer:
+    service = load_service(actor, service_id, for_change=True)
+    require_match(service)
+    return Answer(history.replace_configuration(actor, service, body), resource=service)
+
+
+@configuration.get("/versions")
+@operation(
+    "The configuration's versions, newest first",
+    Permission.SERVICES_READ,
+    query=schemas.PageQuery,
+    answer=schemas.ConfigurationVersionOut,
+    many=True,
+)
+def versions(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
+    return history.list_versions(actor, service_id, **query)
+
+
+@configuration.get("/versions/<int(max=2147483647):number>")
+@operation(
+    "One version of the configuration",
+    Permission.SERVICES_READ,
+    answer=schemas.ConfigurationVersionDetail,
+)
+def version(actor: Actor, service_id: str, number: int) -> ConfigurationVersion:
+    return history.get_version(actor, service_id, number)
+
+
+@configuration.post("/versions/<int(max=2147483647):number>/restore")
+@operation(
+    "Make an earlier version the newest one",
+    Permission.SERVICES_WRITE,
+    transaction="write",
+    guarded=True,
+)
+def restore(actor: Actor, service_id: str, number: int) -> Answer:
+    service = load_service(actor, service_id, for_change=True)
+    require_match(service)
+    return Answer(history.restore_version(actor, service, number), resource=service)

@@ -1,0 +1,89 @@
+"""/healthz, /readyz and /metrics: what operators and their machines ask."""
+
+import os
+
+from alembic.runtime.migration import MigrationContext
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from redis import Redis, RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from cms_services.actor import Actor
+from cms_services.errors import NotReady
+from cms_services.extensions import db
+from cms_services.schema import newest_revision
+from cms_services.settings import current_settings
+from cms_services.web import schemas
+from cms_services.web.operations import PUBLIC, operation
+
+operations = Blueprint("operations", __name__)
+
+_REDIS_TIMEOUT_SECONDS = 2
+
+
+@operations.get("/healthz")
+@operation("Whether the process is up", PUBLIC, transaction="own", answer=schemas.AliveOut)
+def healthz(actor: Actor) -> dict[str, str]:
+    return {"status": "up"}
+
+
+@operations.get("/readyz")
+@operation(
+    "Whether the database, its schema and Redis are ready",
+    PUBLIC,
+    transaction="own",
+    answer=schemas.ReadyOut,
+)
+def readyz(actor: Actor) -> dict[str, str]:
+    found = {"database": _database(), "redis": _redis()}
+    troubles = {name: state for name, state in found.items() if state not in ("ready", "not used")}
+    if troubles:
+        raise NotReady("Not ready: " + ", ".join(sorted(troubles)) + ".", found)
+    return found
+
+
+@operations.get("/metrics")
+@operation(
+    "Metrics of all web processes, for Prometheus",
+    PUBLIC,
+    transaction="own",
+    media_types=("text/plain",),
+)
+def metrics(actor: Actor) -> Response:
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _database() -> str:
+    try:
+        connection = db.session.connection()
+        connection.execute(text("SELECT 1"))
+        present = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError:
+        return "does not answer"
+    finally:
+        db.session.rollback()
+    if present != newest_revision():
+        return "schema is not up to date; run: cms-services db upgrade"
+    return "ready"
+
+
+def _redis() -> str:
+    url = current_settings().redis_url
+    if url is None:
+        return "not used"
+    try:
+        with Redis.from_url(
+            url,
+            socket_timeout=_REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+        ) as client:
+            client.ping()
+    except RedisError:
+        return "does not answer"
+    return "ready"

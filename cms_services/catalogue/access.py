@@ -1,0 +1,74 @@
+"""The one way to a service: load it and check the caller's right in a single step."""
+
+from sqlalchemy import ColumnElement, Select, or_, select, true
+from sqlalchemy.orm import contains_eager
+
+from cms_services.actor import Actor
+from cms_services.catalogue.models import Service
+from cms_services.errors import Forbidden, ServiceNotFound
+from cms_services.extensions import db
+from cms_services.projects.models import Project, ProjectMember
+from cms_services.projects.sharing import readable_project_ids
+from cms_services.vocabulary import PROJECT_WRITERS, ServiceType
+
+
+def load_service(
+    actor: Actor, identifier: str, *, for_change: bool = False, lock: bool = True
+) -> Service:
+    """The service with this id or serviceId, which the caller may read (or change).
+
+    For a change the row is locked until the transaction ends, unless `lock` is off because only
+    rows beside it are written. Where imported numbers make the two
+    kinds of identifier collide, the public serviceId wins.
+    Raises ServiceNotFound, or Forbidden for somebody else's.
+    """
+    query = select(Service).where(or_(Service.service_id == identifier, Service.id == identifier))
+    return _authorised(actor, query, identifier, for_change, lock)
+
+
+def load_service_by(actor: Actor, column: str, value: str, service_type: ServiceType) -> Service:
+    """The service of a type by its `billing_id` or `cluster_id`.
+
+    Where several share the number, as one bill may cover several plans, the oldest the caller may
+    read. Raises ServiceNotFound, or Forbidden where all are somebody else's.
+    """
+    query = select(Service).where(getattr(Service, column) == value, Service.type == service_type)
+    return _authorised(actor, query, value, for_change=False, lock=False)
+
+
+def readable_by(actor: Actor) -> ColumnElement[bool]:
+    """A condition that holds for the services a caller may read: own ones and shared ones."""
+    if actor.is_admin:
+        return true()
+    return or_(Service.user_id == actor.own_id, Service.project_id.in_(readable_project_ids(actor)))
+
+
+def _authorised(
+    actor: Actor, query: Select[Service], identifier: str, for_change: bool, lock: bool
+) -> Service:
+    if "\x00" in identifier or len(identifier) > 255:
+        raise ServiceNotFound(identifier)
+    with_role = (
+        query.add_columns(ProjectMember.role)
+        .outerjoin(Project, Project.id == Service.project_id)
+        .outerjoin(
+            ProjectMember,
+            (ProjectMember.project_id == Service.project_id)
+            & (ProjectMember.user_id == actor.own_id),
+        )
+        .options(contains_eager(Service.project))
+        .order_by((Service.service_id == identifier).desc(), Service.created_at, Service.id)
+    )
+    if for_change and lock:
+        with_role = with_role.with_for_update(of=Service).execution_options(populate_existing=True)
+    rows = db.session.execute(with_role).all()
+    if not rows:
+        raise ServiceNotFound(identifier)
+    service: Service
+    for service, role in rows:
+        allowed = tuple(PROJECT_WRITERS) if for_change else (role,)
+        if actor.is_admin or service.user_id == actor.own_id or (role and role in allowed):
+            return service
+    if any(role for _, role in rows):
+        raise Forbidden("Viewers of a project can't change its services.")
+    raise Forbidden("This service is somebody else's.")

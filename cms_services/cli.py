@@ -1,0 +1,65 @@
+"""The command `cms-services`."""
+
+import sys
+
+import click
+from flask import Flask, current_app
+from flask.cli import FlaskGroup, with_appcontext
+
+from cms_services.installation import InstallationError, ensure_admin, prepare_database
+from cms_services.server import become_gunicorn, require_free_address
+from cms_services.settings import SettingError, current_settings
+from cms_services.worker.loop import work_until_stopped
+
+
+def init_commands(app: Flask) -> None:
+    app.cli.add_command(run_command)
+    app.cli.add_command(worker_command)
+    app.cli.add_command(demo_command)
+
+
+@click.command("run")
+@with_appcontext
+def run_command() -> None:
+    """Set up what is missing, then serve until interrupted."""
+    settings = current_settings()
+    require_free_address(settings)
+    prepare_database(settings)
+    generated = ensure_admin(settings)
+    address = f"http://{settings.host}:{settings.port}"
+    lines = [f"CMS Services on {address}  (data in {settings.data_dir})"]
+    if generated is not None:
+        lines.append(f"First admin: {settings.admin_email}  password: {generated}  (shown once)")
+    lines.append(f"Try: curl '{address}/services.php?getServiceTypes=getServiceTypes'")
+    click.echo("\n".join(lines), err=True)
+    become_gunicorn(settings)
+
+
+@click.command("worker")
+@with_appcontext
+def worker_command() -> None:
+    """Do the periodic work until interrupted."""
+    work_until_stopped(current_app._get_current_object())  # type: ignore[attr-defined]
+
+
+@click.command("demo")
+@with_appcontext
+def demo_command() -> None:
+    """Fill an empty installation with an invented company."""
+    from cms_services.demo.company import fill
+
+    prepare_database(current_settings())
+    for line in fill():
+        click.echo(line)
+
+
+def main() -> None:
+    """Run a command; a bad setting ends it with one line."""
+    from cms_services import create_app
+
+    try:
+        app = create_app()
+        FlaskGroup(create_app=lambda: app, add_default_commands=False)()
+    except (SettingError, InstallationError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,90 @@
+"""Configuration documents: sealing and masking secrets, and merging.
+
+A variable under `environment` is a string, or `{"value": "...", "secret": true}`. A secret is
+stored sealed, reads back as the word "encrypted", and posting that word keeps it.
+"""
+
+from typing import Any
+
+from cms_services.encryption import Vault
+from cms_services.errors import ValidationFailed
+
+Document = dict[str, Any]
+
+MASK = "encrypted"
+_SEALED = "sealed"
+
+
+def masked(document: Document) -> Document:
+    """The document as it may be shown."""
+    environment = document.get("environment")
+    if not isinstance(environment, dict):
+        return document
+    shown = {name: MASK if _is_sealed(value) else value for name, value in environment.items()}
+    return document | {"environment": shown}
+
+
+def sealed(document: Document, previous: Document, service_id: str, vault: Vault) -> Document:
+    """The document as it is stored.
+
+    `previous` is the stored document that this one replaces; its secrets are kept where the mask
+    comes back. A variable that was a secret stays one unless `"secret": false` says otherwise.
+    Raises ValidationFailed for a variable that is an object of another shape.
+    """
+    environment = document.get("environment")
+    if not isinstance(environment, dict):
+        return document
+    known = previous.get("environment")
+    known = known if isinstance(known, dict) else {}
+    stored: Document = {}
+    problems: dict[str, list[str]] = {}
+    for name, given in environment.items():
+        try:
+            value, secret = _read_variable(given, was_secret=_is_sealed(known.get(name)))
+        except ValueError as error:
+            problems[f"environment.{name}"] = [str(error)]
+            continue
+        if value == MASK and _is_sealed(known.get(name)):
+            stored[name] = known[name]
+        elif secret:
+            context = f"service:{service_id}:environment.{name}"
+            stored[name] = {"secret": True, _SEALED: vault.seal(value, context)}
+        else:
+            stored[name] = value
+    if problems:
+        raise ValidationFailed(problems)
+    return document | {"environment": stored}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396) without changing its arguments."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def _read_variable(given: Any, was_secret: bool) -> tuple[Any, bool]:
+    if not isinstance(given, dict):
+        return given, was_secret and isinstance(given, str)
+    value, secret = given.get("value"), given.get("secret", was_secret)
+    if (
+        not isinstance(value, str)
+        or not isinstance(secret, bool)
+        or given.keys()
+        - {
+            "value",
+            "secret",
+        }
+    ):
+        raise ValueError('Takes a string, or {"value": "...", "secret": true}.')
+    return value, secret
+
+
+def _is_sealed(value: Any) -> bool:
+    return isinstance(value, dict) and _SEALED in value

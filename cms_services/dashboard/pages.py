@@ -1,0 +1,119 @@
+"""The pages: signing in, the list of services, one service. They read without JavaScript."""
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from cms_services.accounts.users import authenticate
+from cms_services.actor import Actor
+from cms_services.catalogue import lifecycle
+from cms_services.catalogue.access import load_service
+from cms_services.catalogue.listing import ServiceFilter, list_services
+from cms_services.configuration.documents import masked
+from cms_services.errors import Unauthenticated
+from cms_services.monitoring.health import latest_health
+from cms_services.vocabulary import (
+    SUSPENDED_STATUS,
+    TRANSITIONS,
+    Permission,
+    ServiceType,
+    Status,
+)
+from cms_services.web.caller import current_actor, sign_in, sign_out
+from cms_services.web.cross_site import refuse_cross_site_change
+from cms_services.web.limits import SIGN_IN
+from cms_services.web.transactions import reading, writing
+
+dashboard = Blueprint("dashboard", __name__)
+
+_PAGE_LENGTH = 50
+
+
+@dashboard.get("/login")
+def login_page() -> str:
+    return render_template("login.html", actor=None, message=None, email="")
+
+
+@dashboard.post("/login")
+def login() -> AnyResponse:
+    refuse_cross_site_change()
+    email = request.form.get("email", "")
+    try:
+        with reading():
+            sign_in(authenticate(email, request.form.get("password", "")))
+    except Unauthenticated as error:
+        page = render_template("login.html", actor=None, message=error.message, email=email)
+        return Response(page, 401)
+    return redirect(url_for("dashboard.services"), 303)
+
+
+login.limit = SIGN_IN  # type: ignore[attr-defined]
+
+
+@dashboard.post("/logout")
+def logout() -> AnyResponse:
+    refuse_cross_site_change()
+    sign_out()
+    return redirect(url_for("dashboard.login_page"), 303)
+
+
+@dashboard.get("/")
+def services() -> str | AnyResponse:
+    actor = current_actor()
+    if not actor.is_signed_in:
+        return redirect(url_for("dashboard.login_page"), 303)
+    actor.require(Permission.SERVICES_READ)
+    wanted = ServiceFilter(
+        statuses=_known(request.args.get("status"), Status),
+        types=_known(request.args.get("type"), ServiceType),
+        q=request.args.get("q", "").replace("\x00", "")[:255] or None,
+    )
+    with reading():
+        page = list_services(actor, wanted, "name", _PAGE_LENGTH, request.args.get("cursor"))
+        return render_template(
+            "services.html",
+            actor=actor,
+            page=page,
+            wanted=wanted,
+            types=list(ServiceType),
+            statuses=list(Status),
+        )
+
+
+@dashboard.get("/services/<service_id>")
+def service(service_id: str) -> str | AnyResponse:
+    actor = current_actor()
+    if not actor.is_signed_in:
+        return redirect(url_for("dashboard.login_page"), 303)
+    actor.require(Permission.SERVICES_READ)
+    with reading():
+        return _service_page(actor, service_id)
+
+
+@dashboard.post("/services/<service_id>/<any(suspend, resume):verb>")
+def change_status(service_id: str, verb: str) -> AnyResponse:
+    refuse_cross_site_change()
+    actor = current_actor()
+    actor.require(Permission.SERVICES_WRITE)
+    with writing():
+        change = lifecycle.suspend if verb == "suspend" else lifecycle.resume
+        changed = change(actor, service_id)
+        number = changed.service_id
+    return redirect(url_for("dashboard.service", service_id=number), 303)
+
+
+def _service_page(actor: Actor, service_id: str) -> str:
+    found = load_service(actor, service_id)
+    allowed = TRANSITIONS[found.family][Status(found.status)]
+    return render_template(
+        "service.html",
+        actor=actor,
+        service=found,
+        configuration=masked(found.config),
+        health=latest_health(actor, service_id),
+        can_suspend=SUSPENDED_STATUS[found.family] in allowed,
+        can_resume=Status.ACTIVE in allowed,
+    )
+
+
+def _known(word: str | None, words: type[Status] | type[ServiceType]) -> tuple[str, ...]:
+    return (word,) if word in list(words) else ()

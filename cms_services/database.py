@@ -1,0 +1,156 @@
+"""What the three databases need to behave alike: URLs, connections, portable column types."""
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    Row,
+    Select,
+    String,
+    Text,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+# Compares case and trailing blanks, as SQLite and PostgreSQL do.
+_MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
+
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+
+
+def bounded_text(length: int) -> String:
+    """A text column of at most `length` characters that can be indexed and compared exactly."""
+    return String(length).with_variant(
+        mysql.VARCHAR(length, **_MARIADB_TEXT),
+        "mysql",
+    )
+
+
+IDENTIFIER = bounded_text(255)
+WORD = bounded_text(64)
+LONG_TEXT = Text().with_variant(mysql.LONGTEXT(**_MARIADB_TEXT), "mysql")
+DOCUMENT = JSON(none_as_null=True)
+# SQLite numbers rows by itself only in a column of exactly the type INTEGER.
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC time with microseconds, stored without its zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "mysql":
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+# Queries and rows whose columns vary with what is asked for.
+AnySelect: TypeAlias = "Select[*tuple[Any, ...]]"
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def new_id() -> str:
+    """A fresh primary key."""
+    return str(uuid.uuid4())
+
+
+def state_tag(changed_at: datetime) -> str:
+    """A short text that is another one after every change of a row."""
+    return f"{int(changed_at.timestamp() * 1_000_000):x}"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL as operators write it, with the driver that we ship filled in."""
+    parsed = make_url(url)
+    return parsed.set(
+        drivername=_DRIVERS.get(parsed.drivername, parsed.drivername)
+    ).render_as_string(hide_password=False)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database or one in memory."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """How the engine connects: JSON by orjson, no values in error texts, one isolation level."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        # Parameters hold names, addresses and hashes; log lines must not.
+        "hide_parameters": True,
+    }
+    if make_url(url).get_backend_name() == "sqlite":
+        options["connect_args"] = {"timeout": 10, "isolation_level": None}
+    else:
+        options |= {"isolation_level": "READ COMMITTED", "pool_pre_ping": True}
+    return options
+
+
+def tune_sqlite(engine: Engine) -> None:
+    """Make SQLite durable and concurrent: WAL, foreign keys, explicit and early write locks."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        # SQLite's own folds ASCII only; searching must treat É as the servers do.
+        connection.create_function("lower", 1, _lower, deterministic=True)
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        # A transaction that reads first and writes later would fail when another wrote between.
+        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def begin_writing(session: Session) -> None:
+    """Start a transaction that is going to write, before the session's first statement."""
+    session.connection(execution_options={"writes": True})
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value

@@ -1,0 +1,94 @@
+"""Filling an empty installation with Brightquay, an invented maker of web sites and shops."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from cms_services.accounts.models import User
+from cms_services.accounts.passwords import generate_password
+from cms_services.accounts.tokens import actor_of_user
+from cms_services.actor import Actor
+from cms_services.catalogue.models import Service
+from cms_services.clock import fixed_at, now
+from cms_services.demo.brightquay_studio import BRIGHTQUAY_STUDIO
+from cms_services.demo.chatter import entries
+from cms_services.demo.days import Incident, latest_incident
+from cms_services.demo.fieldnote_magazine import FIELDNOTE_MAGAZINE
+from cms_services.demo.harbour_tours import HARBOUR_TOURS
+from cms_services.demo.log_lines import VOICES
+from cms_services.demo.past import Past
+from cms_services.demo.people import COMPANY, PEOPLE, PROJECTS
+from cms_services.demo.probes import store_reports
+from cms_services.demo.tidepool_shop import TIDEPOOL_SHOP
+from cms_services.demo.traffic import TRAFFIC, samples
+from cms_services.extensions import db
+from cms_services.installation import InstallationError, ensure_admin
+from cms_services.monitoring.logs import store_entries
+from cms_services.monitoring.metrics import store_samples
+from cms_services.projects.models import Project
+from cms_services.settings import current_settings
+from cms_services.vocabulary import Role
+from cms_services.web.transactions import writing
+
+SERVICES = (*TIDEPOOL_SHOP, *FIELDNOTE_MAGAZINE, *HARBOUR_TOURS, *BRIGHTQUAY_STUDIO)
+_FOUNDED = timedelta(days=730)
+
+
+def fill() -> Iterator[str]:
+    """Make the company and tell what was made and whom to sign in as.
+
+    Raises InstallationError where there is more than the first admin's account.
+    """
+    present = now()
+    settings = current_settings()
+    with fixed_at(present - _FOUNDED):
+        generated = ensure_admin(settings)
+    if generated is not None:
+        yield f"First admin: {settings.admin_email}  password: {generated}  (shown once)"
+    password = generate_password()
+    with writing():
+        past = Past(present, _only_admin(), password)
+        past.relive(PEOPLE, PROJECTS, SERVICES)
+        made = _last_days(past, latest_incident(present))
+    yield (
+        f"Made {COMPANY}: {len(PEOPLE)} people, {len(PROJECTS)} projects, "
+        f"{len(SERVICES)} services of all types and statuses,"
+    )
+    yield f"with {made} of the last days."
+    yield f"Sign in as {', '.join(person.email for person in PEOPLE)}"
+    yield f"All of them have the password: {password}  (shown once)"
+    yield "Mara owns the most; Elif mostly looks on; Nora is a guest and sees no services."
+    yield "Worth a look: the Payment Gateway, whose provider failed nine hours ago."
+
+
+def _only_admin() -> Actor:
+    """The first admin, who must be all that there is."""
+    users = db.session.scalars(select(User).limit(2)).all()
+    others = (db.session.scalar(select(model.id).limit(1)) for model in (Service, Project))
+    admin = actor_of_user(users[0].id) if len(users) == 1 else None
+    if admin is None or admin.role is not Role.ADMIN or any(others):
+        raise InstallationError(
+            "This installation is not empty; the demo needs one of its own: "
+            "set CMS_DATA_DIR (or DATABASE_URL) to another place."
+        )
+    return admin
+
+
+def _last_days(past: Past, incident: Incident) -> str:
+    """Add what the services sent and what checks found, and tell how much that was."""
+    present = past.end
+    metrics = logs = 0
+    for traffic in TRAFFIC:
+        owner, service_id = _owner_of(past, traffic.service)
+        metrics += store_samples(owner, service_id, samples(traffic, present, incident))
+    for name in VOICES:
+        owner, service_id = _owner_of(past, name)
+        logs += store_entries(owner, service_id, entries(name, present, incident))
+    reports = sum(store_reports(each, present, incident) for each in past.services.values())
+    return f"{metrics:,} metric samples, {logs:,} log entries and {reports:,} health reports"
+
+
+def _owner_of(past: Past, name: str) -> tuple[Actor, str]:
+    service = past.services[name]
+    return next(p for p in past.people.values() if p.user_id == service.user_id), service.id

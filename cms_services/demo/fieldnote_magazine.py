@@ -1,0 +1,146 @@
+"""Fieldnote's services: a magazine's editorial system, pictures and newsletters."""
+
+from cms_services.demo.planned import (
+    ConfigurationChange,
+    PlannedService,
+    StatusChange,
+    domain_name,
+    reachable_at,
+    web_application,
+)
+from cms_services.vocabulary import ServiceType, Status
+
+_NODE = {"node_version": "22.x", "memory_limit": "512MB", "timeout": "30s", "concurrency": 10}
+_PYTHON = {"python_version": "3.12", "memory_limit": "512MB", "timeout": "30s"}
+
+FIELDNOTE_MAGAZINE = (
+    # --- components ---
+    PlannedService(
+        "Editorial API",
+        ServiceType.API,
+        "jonas",
+        "fieldnote-magazine",
+        455,
+        "Articles, issues and authors, for the site and the editors' desk.",
+        endpoints=("/articles", "/issues", "/authors", "/graphql"),
+        needs=("Fieldnote Database", "Image Resizer"),
+        template="flask-api",
+        configuration=web_application(
+            "api.fieldnotemag.example",
+            5000,
+            _PYTHON,
+            {"FLASK_ENV": "production", "PREVIEWS": "on"},
+        ),
+        secrets=("SECRET_KEY", "DATABASE_URL"),
+        history=(ConfigurationChange(64, {"environment": {"PREVIEWS": "off"}}, "elif"),),
+    ),
+    PlannedService(
+        "Image Resizer",
+        ServiceType.UTILITY,
+        "jonas",
+        "fieldnote-magazine",
+        440,
+        "Makes the five sizes of each photograph.",
+        endpoints=("/resize",),
+        needs=("Media Storage",),
+        configuration=web_application(
+            "img.fieldnotemag.example",
+            8090,
+            {"memory_limit": "1GB", "timeout": "60s", "concurrency": 4},
+            {"FORMATS": "avif,webp,jpeg"},
+        ),
+        secrets=("STORAGE_KEY",),
+    ),
+    PlannedService(
+        "Article Archive",
+        ServiceType.DATA,
+        "jonas",
+        "fieldnote-magazine",
+        430,
+        "Scanned issues from before 2010, for the anniversary.",
+        endpoints=("/archive",),
+        needs=("Media Storage",),
+        configuration={"runtime": _PYTHON, "networking": {"port": 5100}},
+        history=(
+            StatusChange(150, Status.INACTIVE, "The anniversary is over.", "elif"),
+            StatusChange(90, Status.ACTIVE, "Wanted for a look back at forty years.", "elif"),
+            StatusChange(55, Status.INACTIVE, "The look back is out."),
+        ),
+    ),
+    PlannedService(
+        "Newsletter Mailer",
+        ServiceType.UTILITY,
+        "elif",
+        "fieldnote-magazine",
+        230,
+        "Sends newsletters and confirmations, and counts the bounces.",
+        endpoints=("/send", "/bounces"),
+        configuration=web_application(
+            "mail.fieldnotemag.example",
+            2500,
+            _PYTHON,
+            {"MAIL_FROM": "post@fieldnotemag.example", "BATCH": "200"},
+        ),
+        secrets=("SMTP_PASSWORD",),
+    ),
+    PlannedService(
+        "Social Feed Connector",
+        ServiceType.INTEGRATION,
+        "elif",
+        "fieldnote-magazine",
+        180,
+        "Posts new articles to three networks.",
+        needs=("Editorial API",),
+        configuration={"runtime": _NODE, "environment": {"DRY_RUN": "true"}},
+        secrets=("FEED_TOKEN",),
+        history=(StatusChange(26, Status.INACTIVE, "One network now charges for each post."),),
+    ),
+    # --- subscriptions ---
+    PlannedService(
+        "Fieldnote Site",
+        ServiceType.HOSTING,
+        "jonas",
+        "fieldnote-magazine",
+        462,
+        "The magazine's public site. Plan L, 80 GB.",
+        needs=("Editorial API", "fieldnotemag.example"),
+        configuration=web_application(
+            "www.fieldnotemag.example",
+            443,
+            {"php_version": "8.2", "memory_limit": "2GB"},
+            {"APP_ENV": "production"},
+            domains=["www.fieldnotemag.example"],
+        ),
+        secrets=("PREVIEW_TOKEN",),
+        billing_id="FIELD-3007",
+        billed_in_days=17,
+    ),
+    PlannedService(
+        "Fieldnote Database",
+        ServiceType.DATABASE,
+        "jonas",
+        "fieldnote-magazine",
+        464,
+        "MariaDB for articles and authors.",
+        configuration={
+            "runtime": {"engine": "mariadb", "version": "11.4", "memory_limit": "4GB"},
+            "environment": {"MARIADB_DATABASE": "fieldnote"},
+            "backup": {"schedule": "30 2 * * *", "keepDays": 7},
+        }
+        | reachable_at("db.fieldnotemag.example", 3306),
+        secrets=("MARIADB_PASSWORD",),
+        billing_id="FIELD-3007",
+        billed_in_days=17,
+    ),
+    PlannedService(
+        "fieldnotemag.example",
+        ServiceType.DOMAIN,
+        "jonas",
+        "fieldnote-magazine",
+        466,
+        "The magazine's name.",
+        configuration=domain_name("fieldnotemag.example"),
+        billing_id="FIELD-3008",
+        billed_in_days=33,
+    ),
+)

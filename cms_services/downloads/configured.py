@@ -1,0 +1,195 @@
+"""Reading a service's configuration, which may hold anything, as what a bundle needs of it.
+
+All functions take the masked document, so that no ciphertext can reach a file, and raise
+ServiceConfigError, which names the path, for a value that can't be used. Numbers may be strings:
+that is what form bodies make of them. An empty list is an empty object: PHP has one word for both.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from cms_services.catalogue.models import Service
+from cms_services.configuration.documents import MASK, Document, masked
+from cms_services.downloads.names import host_name
+from cms_services.errors import ServiceConfigError
+
+_MEMORY = re.compile(r"([1-9]\d{0,5}) ?([MGT])(i?)B?", re.ASCII | re.IGNORECASE)
+_BYTES_OF_UNIT = {
+    "M": 1000**2,
+    "Mi": 1024**2,
+    "G": 1000**3,
+    "Gi": 1024**3,
+    "T": 1000**4,
+    "Ti": 1024**4,
+}
+_WHOLE_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_MAX_DOMAINS = 100
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An amount of memory: MB counts in thousands and MiB in powers of two, as Kubernetes does."""
+
+    amount: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount}{self.unit}"
+
+    @property
+    def mebibytes(self) -> int:
+        return self.amount * _BYTES_OF_UNIT[self.unit] // 1024**2
+
+
+@dataclass(frozen=True)
+class Variables:
+    """The variables under `environment`, by name. Of a secret there is its name alone."""
+
+    plain: dict[str, str]
+    secret: tuple[str, ...]
+
+
+def readable_configuration(service: Service) -> Document:
+    """The service's configuration as it may be shown."""
+    return masked(service.config or {})
+
+
+def refused(path: str, message: str) -> ServiceConfigError:
+    return ServiceConfigError(
+        f"The configuration's {path} can't be used. {message}", {path: [message]}
+    )
+
+
+def whole_number(
+    document: Document, paths: tuple[str, ...], low: int, high: int, default: int
+) -> int:
+    """The first of the paths that is set."""
+    path, value = _first(document, paths)
+    if value is None:
+        return default
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise refused(path, f"Takes a whole number from {low} to {high}.")
+    return value
+
+
+def text(
+    document: Document, path: str, pattern: re.Pattern[str], hint: str, numbers: bool = False
+) -> re.Match[str] | None:
+    """The match of the string at this path, or None where there is none.
+
+    With `numbers`, a number counts as its digits: versions are often written so.
+    """
+    _, value = _first(document, (path,))
+    if value is None:
+        return None
+    if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    match = pattern.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise refused(path, hint)
+    return match
+
+
+def memory(document: Document, default: Memory) -> Memory:
+    """What the service may use: `runtime.memory_limit`, or `memoryLimit`."""
+    path, value = _first(document, ("runtime.memory_limit", "runtime.memoryLimit"))
+    if value is None:
+        return default
+    match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise refused(path, "Takes a size in M, G or T, such as 512MB or 1GiB.")
+    return Memory(int(match[1]), match[2].upper() + match[3].lower())
+
+
+def domains(document: Document, service_name: str, fallback: str) -> list[str]:
+    """The service's host names, the main one first.
+
+    They stand at `domain`, `host` and `domains`; else the service's own name is one, or the
+    fallback takes their place.
+    """
+    found: dict[str, None] = {}
+    for path in ("domain", "host", "domains"):
+        value = document.get(path)
+        if value is None or value == "":
+            continue
+        several = path == "domains" and isinstance(value, list)
+        for number, each in enumerate(value if several else [value]):
+            host = host_name(each) if isinstance(each, str) else None
+            if host is None:
+                raise refused(f"{path}[{number}]" if several else path, "Takes a domain name.")
+            found[host] = None
+    if len(found) > _MAX_DOMAINS:
+        raise refused("domains", f"Takes at most {_MAX_DOMAINS} names.")
+    return list(found) or [host_name(service_name) or fallback]
+
+
+def variables(document: Document, is_name: Callable[[str], object], hint: str) -> Variables:
+    """The variables under `environment`, sorted, with names that `is_name` accepts.
+
+    A value may be any scalar; null is no variable. The bare word that masks a secret announces one
+    that was never set, as in the documents of the old CMS. An environment that is a string, the
+    name of a stage, has no variables.
+    """
+    environment = document.get("environment")
+    if isinstance(environment, str):
+        return Variables({}, ())
+    plain: dict[str, str] = {}
+    secret: list[str] = []
+    for name, value in sorted(_section(environment, "environment").items()):
+        path = f"environment.{name[:64]}"
+        if not is_name(name):
+            raise refused(path, hint)
+        if _is_secret(value):
+            secret.append(name)
+        elif value is not None:
+            plain[name] = _variable(value, path)
+    return Variables(plain, tuple(secret))
+
+
+def _is_secret(value: Any) -> bool:
+    # An imported row can hold the form in which a secret is posted; it must not be shown either.
+    return value == MASK or (isinstance(value, dict) and value.get("secret") is not False)
+
+
+def _variable(value: Any, path: str) -> str:
+    if isinstance(value, dict) and value.keys() <= {"value", "secret"}:
+        value = value.get("value")
+    if isinstance(value, bool | int | float):
+        return orjson.dumps(value).decode()
+    if not isinstance(value, str):
+        raise refused(path, "Takes a string.")
+    if "\x00" in value or not _is_unicode(value):
+        raise refused(path, "Holds a character that no environment variable can.")
+    return value
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _first(document: Document, paths: tuple[str, ...]) -> tuple[str, Any]:
+    """The first path that holds something, and what; null and "" count as nothing."""
+    for path in paths:
+        section, _, name = path.rpartition(".")
+        value = (_section(document.get(section), section) if section else document).get(name)
+        if value is not None and value != "":
+            return path, value
+    return paths[0], None
+
+
+def _section(value: Any, path: str) -> Document:
+    if value is None or value == [] or value == "":
+        return {}
+    if not isinstance(value, dict):
+        raise refused(path, "Takes an object.")
+    return value

@@ -1,0 +1,119 @@
+"""What can go wrong in the domain. Codes are public; HTTP is not known here."""
+
+from typing import Any
+
+
+class DomainError(Exception):
+    """A refusal that the caller can understand and mend."""
+
+    code = "INTERNAL_ERROR"
+
+    def __init__(self, message: str, details: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class ValidationFailed(DomainError):
+    """Input that breaks a rule. `details` maps a field's path to a list of messages."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, details: dict[str, list[str]], message: str | None = None) -> None:
+        fields = ", ".join(sorted(details)[:5])
+        super().__init__(message or f"Check these fields: {fields}.", details)
+
+
+class MalformedBody(DomainError):
+    """A body that cannot be read as what its content type says."""
+
+    code = "MALFORMED_BODY"
+
+
+class UnknownAction(DomainError):
+    code = "UNKNOWN_ACTION"
+
+
+class AmbiguousAction(DomainError):
+    code = "AMBIGUOUS_ACTION"
+
+
+class MethodNotAllowed(DomainError):
+    """The action exists, but not by this method. `details` carries the allowed ones."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, action: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{action} changes data: send it by {' or '.join(allowed)}.", {"allowed": list(allowed)}
+        )
+        self.allowed = allowed
+
+
+class Unauthenticated(DomainError):
+    """Nobody is signed in, or the credentials are wrong."""
+
+    code = "UNAUTHENTICATED"
+
+
+class TokenExpired(DomainError):
+    code = "TOKEN_EXPIRED"
+
+
+class TokenRevoked(DomainError):
+    code = "TOKEN_REVOKED"
+
+
+class Forbidden(DomainError):
+    """The caller is known and may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(DomainError):
+    code = "NOT_FOUND"
+
+
+class ServiceNotFound(NotFound):
+    code = "SERVICE_NOT_FOUND"
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"There is no service {identifier[:255]!r}.")
+
+
+class InvalidTransition(DomainError):
+    """The transition table lacks this step. `details` names from, to and what is allowed."""
+
+    code = "INVALID_TRANSITION"
+
+
+class Conflict(DomainError):
+    """The request contradicts what is stored."""
+
+    code = "CONFLICT"
+
+
+class IdempotencyKeyReused(DomainError):
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class VersionConflict(DomainError):
+    """If-Match does not hold: somebody else saved first."""
+
+    code = "VERSION_CONFLICT"
+
+
+class ServiceConfigError(DomainError):
+    """A stored configuration cannot be used, for instance because its key is gone."""
+
+    code = "SERVICE_CONFIG_ERROR"
+
+
+class DownloadGenerationFailed(DomainError):
+    code = "DOWNLOAD_GENERATION_FAILED"
+
+
+class NotReady(DomainError):
+    """Something we depend on does not answer now; trying again later may work."""
+
+    code = "NOT_READY"

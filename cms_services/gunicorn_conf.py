@@ -1,0 +1,50 @@
+"""gunicorn's settings: `gunicorn -c python:cms_services.gunicorn_conf wsgi:app`."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from prometheus_client import multiprocess
+
+from cms_services.settings import load_settings
+
+_settings = load_settings(os.environ)
+
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+bind = f"{_host}:{_settings.port}"
+workers = _settings.web_concurrency
+threads = _settings.web_threads
+worker_class = "gthread"
+# The highest that gunicorn takes: the old frontend puts whole forms into query strings.
+limit_request_line = 8190
+graceful_timeout = 30
+timeout = 90
+keepalive = 5
+# It would open in the home folder, shared by every gunicorn of this user.
+control_socket_disable = True
+# Requests are logged by the application, as JSON.
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+
+_worker: subprocess.Popen[bytes] | None = None
+
+
+def when_ready(server: Any) -> None:
+    """Start the background worker beside the web processes."""
+    global _worker
+    _worker = subprocess.Popen([sys.executable, "-m", "cms_services", "worker"])
+
+
+def on_exit(server: Any) -> None:
+    """Stop the background worker with the web processes."""
+    if _worker is not None and _worker.poll() is None:
+        _worker.terminate()
+        _worker.wait(timeout=graceful_timeout)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Let the metrics of a process that is gone no longer count as live."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

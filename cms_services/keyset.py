@@ -1,0 +1,107 @@
+"""Keyset paging: pages that stay right while rows come and go, at the same cost on every page.
+
+A cursor is the sort values of the last row seen, opaque to callers.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from cms_services.database import AnyRow, AnySelect
+from cms_services.errors import ValidationFailed
+from cms_services.extensions import db
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One column of an order. The last key of an order must be unique, and none may be null."""
+
+    name: str
+    column: ColumnElement[Any] | InstrumentedAttribute[Any]
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    items: Sequence[T]
+    limit: int
+    next_cursor: str | None
+
+
+def paged(
+    query: AnySelect,
+    order: Sequence[SortKey],
+    limit: int,
+    cursor: str | None,
+) -> Page[AnyRow]:
+    """One page of `query` in `order`, after `cursor`.
+
+    Raises ValidationFailed for a cursor that this order did not give.
+    """
+    for position, key in enumerate(order):
+        query = query.add_columns(key.column.label(f"_sort_{position}"))
+        query = query.order_by(key.column.desc() if key.descending else key.column.asc())
+    if cursor is not None:
+        query = query.where(_after(order, _decode(cursor, order)))
+    rows = db.session.execute(query.limit(limit + 1)).all()
+    items = rows[:limit]
+    more = len(rows) > limit
+    next_cursor = _encode(order, items[-1][-len(order) :]) if more else None
+    return Page(items, limit, next_cursor)
+
+
+def _after(order: Sequence[SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Rows strictly behind `values`: the first differing key decides."""
+    alternatives = []
+    for position, key in enumerate(order):
+        equal = [before.column == values[i] for i, before in enumerate(order[:position])]
+        beyond = key.column < values[position] if key.descending else key.column > values[position]
+        alternatives.append(and_(*equal, beyond))
+    return or_(*alternatives)
+
+
+def _signature(order: Sequence[SortKey]) -> str:
+    return ",".join(f"{'-' if key.descending else ''}{key.name}" for key in order)
+
+
+def _encode(order: Sequence[SortKey], values: Sequence[Any]) -> str:
+    tagged = [{"t": v.isoformat()} if isinstance(v, datetime) else v for v in values]
+    return base64.urlsafe_b64encode(orjson.dumps([_signature(order), tagged])).decode().rstrip("=")
+
+
+def _decode(cursor: str, order: Sequence[SortKey]) -> list[Any]:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        signature, tagged = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        values = [datetime.fromisoformat(v["t"]) if isinstance(v, dict) else v for v in tagged]
+    except (ValueError, TypeError, KeyError, binascii.Error) as error:
+        raise _wrong_cursor() from error
+    if signature != _signature(order) or len(values) != len(order):
+        raise _wrong_cursor()
+    for value, key in zip(values, order, strict=True):
+        if not _fits(value, key.column.type.python_type):
+            raise _wrong_cursor()
+    return values
+
+
+def _fits(value: Any, expected: type) -> bool:
+    if expected is datetime:
+        return isinstance(value, datetime) and value.tzinfo is not None
+    if expected is int:
+        return type(value) is int and abs(value) < 2**63
+    return isinstance(value, expected) and "\x00" not in str(value)
+
+
+def _wrong_cursor() -> ValidationFailed:
+    return ValidationFailed(
+        {"cursor": ["Send the nextCursor of the page before, with the same sort, or none."]}
+    )

@@ -1,0 +1,76 @@
+"""/services.php: one address that dispatches on the name of a parameter."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from flask import Blueprint, Flask, Response, request
+
+from cms_services.errors import AmbiguousAction, MethodNotAllowed, UnknownAction
+from cms_services.legacy.actions import ACTIONS, READING, Action
+from cms_services.legacy.requests import read_parameters
+from cms_services.settings import current_settings
+from cms_services.web.bodies import load
+from cms_services.web.caller import current_actor
+from cms_services.web.cross_site import refuse_cross_site_change
+from cms_services.web.envelope import WireJSON, success
+from cms_services.web.request_log import name_operation
+from cms_services.web.transactions import reading, writing
+
+PATH = "/services.php"
+_TRANSACTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "read": reading,
+    "write": writing,
+    "own": nullcontext,
+}
+
+legacy = Blueprint("legacy", __name__)
+
+
+def init_legacy(app: Flask) -> None:
+    app.register_blueprint(legacy)
+    app.after_request(_adapt_status)
+
+
+@legacy.route(PATH, methods=READING)
+def services_php() -> Response:
+    refuse_cross_site_change()
+    given = read_parameters()
+    action = _find_action(given)
+    name_operation(f"{PATH} {action.name}")
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in action.methods:
+        raise MethodNotAllowed(action.name, action.methods)
+    actor = current_actor()
+    actor.require(action.permission)
+    parameters = load(action.parameters(), given)
+    with _TRANSACTIONS[action.transaction]():
+        data = action.handler(actor, parameters)
+    return _wrapped(data)
+
+
+def _find_action(given: dict[str, Any]) -> Action:
+    """The action whose name is a parameter that is set: PHP's isset, so null counts as absent."""
+    present = [name for name in ACTIONS if given.get(name) is not None]
+    if not present:
+        raise UnknownAction(
+            "Name one action as a parameter, such as getServices=getServices.",
+            {"actions": list(ACTIONS)},
+        )
+    if len(present) > 1:
+        raise AmbiguousAction("Send one action at a time.", {"actions": present})
+    return ACTIONS[present[0]]
+
+
+def _wrapped(data: Any) -> Response:
+    envelope = current_settings().legacy_envelope
+    if envelope == "wrapped":
+        return success(data)
+    body = data if envelope == "bare" else {"success": True, envelope: data}
+    return Response(WireJSON.to_bytes(body), mimetype="application/json")
+
+
+def _adapt_status(response: Response) -> Response:
+    if request.path == PATH and current_settings().legacy_status == "always-200":
+        response.status_code = 200
+    return response

@@ -1,0 +1,30 @@
+"""services.php: logs, metrics and health."""
+
+from typing import Any
+
+from cms_services.actor import Actor
+from cms_services.monitoring import logs, metrics
+from cms_services.monitoring.durations import parse_timeframe
+from cms_services.vocabulary import LogLevel
+from cms_services.web.health_check import check_now
+from cms_services.web.rows import dump_rows
+from cms_services.web.schemas import HealthOut, LogEntryOut, MetricsOut
+
+Parameters = dict[str, Any]
+
+
+def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
+    wanted = dict(given)
+    service_id = wanted.pop("service_id")
+    wanted["level"] = LogLevel(given["level"]) if given["level"] else None
+    return dump_rows(LogEntryOut, logs.list_entries(actor, service_id, **wanted).items)
+
+
+def get_metrics(actor: Actor, given: Parameters) -> Any:
+    text = given["timeframe"]
+    found = metrics.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
+    return MetricsOut().dump(found)
+
+
+def health_check(actor: Actor, given: Parameters) -> Any:
+    return HealthOut().dump(check_now(actor, given["service_id"]))

@@ -1,0 +1,114 @@
+"""What each services.php action takes, as PHP's forms and arrays carry it."""
+
+from typing import Any
+
+import orjson
+from marshmallow import EXCLUDE, ValidationError, fields
+from marshmallow.validate import Length, OneOf, Range
+
+from cms_services.vocabulary import TYPES_OF_FAMILY, Family, ServiceType
+from cms_services.web import schemas
+from cms_services.web.fields import Configuration, Name, Texts, WireSchema
+
+_COMPONENT_TYPES = [str(each) for each in TYPES_OF_FAMILY[Family.COMPONENT]]
+
+
+class PhpObject(Configuration):
+    """An object; PHP's empty array, an empty text and JSON in a text count as one too."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            value = _from_text(value, {})
+        if isinstance(value, list):
+            # PHP has one kind of array: a list is an object with the keys 0, 1, 2...
+            value = {str(index): item for index, item in enumerate(value)}
+        return super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class PhpList(Texts):
+    """A list of texts; a lone text, JSON in a text and an array with gaps count as one too."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            value = _from_text(value, [])
+        if isinstance(value, dict):
+            value = list(value.values())
+        elif not isinstance(value, list):
+            value = [value]
+        return super()._deserialize(value, *args, **kwargs)
+
+
+def _from_text(text: str, empty: Any) -> Any:
+    stripped = text.strip()
+    if not stripped:
+        return empty
+    if stripped[0] in "[{":
+        try:
+            return orjson.loads(stripped)
+        except orjson.JSONDecodeError as error:
+            raise ValidationError("Not valid JSON.") from error
+    return text
+
+
+class PhpSchema(WireSchema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class ServiceParameters(PhpSchema):
+    service_id = fields.String(data_key="serviceId", required=True, validate=Length(1, 255))
+
+
+class ListParameters(schemas.ServicesQuery):
+    limit = fields.Integer(load_default=None, validate=Range(1, 10_000))
+    offset = fields.Integer(load_default=0, validate=Range(0, 10_000_000))
+
+    class Meta:
+        unknown = EXCLUDE
+        exclude = ("cursor", "sort")
+
+
+class _ComponentFields(schemas.ServiceChange):
+    type = fields.String(validate=OneOf(_COMPONENT_TYPES))
+    endpoints = PhpList()
+    dependencies = PhpList()
+    configuration = PhpObject()
+
+    class Meta:
+        unknown = EXCLUDE
+        exclude = ("billing_id", "cluster_id", "start_date", "next_billing_date")
+
+
+class CreateParameters(_ComponentFields):
+    name = Name(required=True)
+    type = fields.String(required=True, validate=OneOf(_COMPONENT_TYPES))
+    project = Name(required=True)
+
+
+class UpdateParameters(_ComponentFields):
+    service_id = fields.String(data_key="serviceId", required=True, validate=Length(1, 255))
+    # A service of any type may be updated; what it may become is the domain's to say.
+    type = fields.String(validate=OneOf([str(each) for each in ServiceType]))
+
+
+class ReasonParameters(ServiceParameters, schemas.Reason):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class ConfigParameters(ServiceParameters):
+    configuration = PhpObject(required=True)
+
+
+class LogsParameters(schemas.LogsQuery, ServiceParameters):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class MetricsParameters(schemas.TimeframeQuery, ServiceParameters):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class NoParameters(PhpSchema):
+    pass

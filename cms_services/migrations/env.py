@@ -1,0 +1,58 @@
+"""How Alembic runs our migrations: one node at a time, all of a run or nothing where possible."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from alembic import context
+from flask import current_app
+from sqlalchemy import Connection, text
+
+_LOCK_NUMBER = 7_261_894_055
+_LOCK_NAME = "cms-services-migrations"
+_LOCK_SECONDS = 60
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Let of several nodes that start at once one migrate and the others wait."""
+    kind = connection.dialect.name
+    if kind == "sqlite":
+        # Rebuilding a table drops it, which would delete its children's rows.
+        raw: Any = connection.connection.driver_connection
+        raw.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield
+        finally:
+            raw.execute("PRAGMA foreign_keys = ON")
+        return
+    take, release = {
+        "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
+        "mysql": (f"SELECT GET_LOCK(:key, {_LOCK_SECONDS})", "SELECT RELEASE_LOCK(:key)"),
+    }[kind]
+    key = {"key": _LOCK_NUMBER if kind == "postgresql" else _LOCK_NAME}
+    connection.execute(text(take), key)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.execute(text(release), key)
+        connection.commit()
+
+
+def _run() -> None:
+    migrate = current_app.extensions["migrate"]
+    with migrate.db.engine.connect() as plain:
+        connection = plain.execution_options(writes=True)
+        with _alone(connection):
+            context.configure(
+                connection=connection,
+                target_metadata=migrate.db.metadata,
+                transactional_ddl=connection.dialect.name != "mysql",
+                **migrate.configure_args,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+
+
+_run()

@@ -1,0 +1,197 @@
+"""The metric samples that services send, and the series and summaries made of them."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select
+
+from cms_services.actor import Actor
+from cms_services.catalogue.access import load_service
+from cms_services.clock import now
+from cms_services.extensions import db
+from cms_services.monitoring.models import LogEntry, MetricSample
+from cms_services.pruning import prune_before
+
+MAX_POINTS = 500
+_STEPS_SECONDS = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+# Counts per sample, which add up over a bucket; all other names are levels, which are averaged.
+_COUNTS = frozenset({"requests", "errors"})
+
+Point = tuple[datetime, float]
+
+
+@dataclass
+class NewSample:
+    name: str
+    value: float
+    at: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Series and summaries of one timeframe. `step` is a bucket's length in seconds."""
+
+    service_id: str
+    timeframe: str
+    start: datetime
+    end: datetime
+    step: int
+    series: dict[str, list[Point]]
+    summary: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Usage:
+    service_id: str
+    timeframe: str
+    start: datetime
+    end: datetime
+    requests: float
+    errors: float
+    error_rate: float | None
+    average_response_time: float | None
+    log_entries: dict[str, int]
+
+
+def store_samples(actor: Actor, identifier: str, samples: Sequence[NewSample]) -> int:
+    """Add samples to a service's metrics. Returns how many."""
+    service = load_service(actor, identifier, for_change=True, lock=False)
+    rows = [
+        {
+            "service_id": service.id,
+            "name": sample.name,
+            "at": sample.at or now(),
+            "value": sample.value,
+            "labels": sample.labels,
+        }
+        for sample in samples
+    ]
+    if rows:
+        db.session.execute(insert(MetricSample), rows)
+    return len(rows)
+
+
+def read_metrics(
+    actor: Actor, identifier: str, timeframe_text: str, timeframe: timedelta
+) -> Metrics:
+    """A service's metrics of the timeframe that ends now: at most MAX_POINTS points a series.
+
+    A bucket without samples is absent. errorRate is worked out where only its parts were sent.
+    """
+    service = load_service(actor, identifier)
+    end = now()
+    start = end - timeframe
+    step = _step(timeframe)
+    samples = _samples(service.id, start, end)
+    if "errorRate" not in samples and (rates := _error_rates(samples)):
+        samples["errorRate"] = rates
+    return Metrics(
+        service_id=service.service_id,
+        timeframe=timeframe_text,
+        start=start,
+        end=end,
+        step=step,
+        series={name: _bucketed(name, points, step) for name, points in samples.items()},
+        summary={name: _summary([v for _, v in points]) for name, points in samples.items()},
+    )
+
+
+def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: timedelta) -> Usage:
+    """What a service did in the timeframe that ends now, in totals."""
+    service = load_service(actor, identifier)
+    end = now()
+    start = end - timeframe
+    totals = {
+        name: (total, average)
+        for name, total, average in db.session.execute(
+            select(MetricSample.name, func.sum(MetricSample.value), func.avg(MetricSample.value))
+            .where(MetricSample.service_id == service.id, MetricSample.at > start)
+            .where(MetricSample.name.in_(["requests", "errors", "responseTime"]))
+            .group_by(MetricSample.name)
+        )
+    }
+    levels = db.session.execute(
+        select(LogEntry.level, func.count(LogEntry.id))
+        .where(LogEntry.service_id == service.id, LogEntry.at > start)
+        .group_by(LogEntry.level)
+    )
+    requests = totals.get("requests", (0.0, 0.0))[0]
+    errors = totals.get("errors", (0.0, 0.0))[0]
+    return Usage(
+        service_id=service.service_id,
+        timeframe=timeframe_text,
+        start=start,
+        end=end,
+        requests=requests,
+        errors=errors,
+        error_rate=errors / requests if requests else None,
+        average_response_time=totals["responseTime"][1] if "responseTime" in totals else None,
+        log_entries=dict(levels.tuples().all()),
+    )
+
+
+def prune_samples(retention: timedelta) -> int:
+    """Delete samples past their retention time, a batch at once. Returns how many."""
+    return prune_before(MetricSample, MetricSample.at, now() - retention)
+
+
+def _samples(service_id: str, start: datetime, end: datetime) -> dict[str, list[Point]]:
+    query = (
+        select(MetricSample.name, MetricSample.at, MetricSample.value)
+        .where(MetricSample.service_id == service_id)
+        .where(MetricSample.at > start, MetricSample.at <= end)
+        .order_by(MetricSample.name, MetricSample.at, MetricSample.id)
+    )
+    samples: dict[str, list[Point]] = defaultdict(list)
+    for name, at, value in db.session.execute(query):
+        samples[name].append((at, value))
+    return dict(samples)
+
+
+def _error_rates(samples: dict[str, list[Point]]) -> list[Point]:
+    errors: dict[datetime, float] = defaultdict(float)
+    for at, value in samples.get("errors", []):
+        errors[at] += value
+    return [(at, errors[at] / value) for at, value in samples.get("requests", []) if value]
+
+
+def _step(timeframe: timedelta) -> int:
+    """The shortest bucket that keeps a series within MAX_POINTS, both cut ends counted."""
+    least = timeframe.total_seconds() / (MAX_POINTS - 1)
+    return next(step for step in _STEPS_SECONDS if step >= least)
+
+
+def _bucketed(name: str, points: Sequence[Point], step: int) -> list[Point]:
+    buckets: dict[int, list[float]] = defaultdict(list)
+    for at, value in points:
+        buckets[int(at.timestamp()) // step * step].append(value)
+    zone = points[0][0].tzinfo if points else None
+    return [
+        (
+            datetime.fromtimestamp(begin, tz=zone),
+            sum(values) if name in _COUNTS else sum(values) / len(values),
+        )
+        for begin, values in sorted(buckets.items())
+    ]
+
+
+def _summary(values: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        "min": ordered[0],
+        "avg": sum(ordered) / len(ordered),
+        "max": ordered[-1],
+        "p50": _percentile(ordered, 50),
+        "p95": _percentile(ordered, 95),
+        "p99": _percentile(ordered, 99),
+        "last": values[-1],
+    }
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    """The nearest-rank percentile of sorted values."""
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]

@@ -1,0 +1,191 @@
+"""Projects: making them, sharing them, and who may do what inside."""
+
+from typing import Any
+
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.exc import IntegrityError
+
+from cms_services.accounts.models import User
+from cms_services.actor import Actor
+from cms_services.audit.trail import record
+from cms_services.database import AnyRow
+from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from cms_services.events.outbox import emit
+from cms_services.extensions import db
+from cms_services.keyset import Page, SortKey, paged
+from cms_services.projects.models import Project, ProjectMember
+from cms_services.vocabulary import PROJECT_WRITERS, EventType, ProjectRole
+
+_BY_NAME = (SortKey("name", Project.name),)
+PROJECT_COLUMNS = (
+    Project.id,
+    Project.name,
+    Project.description,
+    Project.created_at,
+    Project.updated_at,
+)
+
+
+def readable_project_ids(actor: Actor) -> Select[str]:
+    """A subquery of the projects that the caller is a member of."""
+    return select(ProjectMember.project_id).where(ProjectMember.user_id == actor.own_id)
+
+
+def role_in_project(actor: Actor, project_id: str | None) -> ProjectRole | None:
+    """The caller's part in a project; admins count as owners everywhere."""
+    if actor.is_admin:
+        return ProjectRole.OWNER
+    if project_id is None:
+        return None
+    member = db.session.get(ProjectMember, (project_id, actor.own_id))
+    return ProjectRole(member.role) if member else None
+
+
+def load_project(
+    actor: Actor, project_id: str, allowed: tuple[ProjectRole, ...] = tuple(ProjectRole)
+) -> Project:
+    """The one way to a project. Raises NotFound, or Forbidden without an `allowed` role."""
+    project = db.session.get(Project, project_id)
+    if project is None:
+        raise NotFound("There is no such project.")
+    role = role_in_project(actor, project.id)
+    if role is None:
+        raise Forbidden("This project is somebody else's.")
+    if role not in allowed:
+        raise Forbidden(f"This needs the part of {' or '.join(allowed)} in the project.")
+    return project
+
+
+def project_for_new_service(actor: Actor, name: str) -> Project:
+    """The project of this name, which is made where there is none and then belongs to the caller.
+
+    Raises Forbidden where it is somebody else's.
+    """
+    project = db.session.scalar(select(Project).where(Project.name == name))
+    if project is None:
+        return create_project(actor, name)
+    return load_project(actor, project.id, PROJECT_WRITERS)
+
+
+def create_project(actor: Actor, name: str, description: str = "") -> Project:
+    """Make a project with the caller as its owner. Raises Conflict for a taken name."""
+    if db.session.scalar(select(exists().where(Project.name == name))):
+        raise _name_taken(name)
+    project = Project(name=name, description=description)
+    db.session.add(project)
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        raise _name_taken(name) from error
+    db.session.add(
+        ProjectMember(project_id=project.id, user_id=actor.own_id, role=ProjectRole.OWNER)
+    )
+    _note(actor, EventType.PROJECT_CREATED, project, {"after": _shown(project)})
+    return project
+
+
+def list_projects(
+    actor: Actor, *, limit: int, cursor: str | None = None, q: str | None = None
+) -> Page[AnyRow]:
+    """Projects by name: the caller's own and shared ones, an admin's all."""
+    query = select(*PROJECT_COLUMNS)
+    if not actor.is_admin:
+        query = query.where(Project.id.in_(readable_project_ids(actor)))
+    if q:
+        query = query.where(func.lower(Project.name).contains(q.lower(), autoescape=True))
+    return paged(query, _BY_NAME, limit, cursor)
+
+
+def update_project(actor: Actor, project: Project, changes: dict[str, Any]) -> Project:
+    """Rename or describe. Raises Conflict for a taken name."""
+    before = _shown(project)
+    for field, value in changes.items():
+        setattr(project, field, value)
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        raise _name_taken(str(changes.get("name"))) from error
+    if _shown(project) != before:
+        _note(
+            actor,
+            EventType.PROJECT_UPDATED,
+            project,
+            {"before": before, "after": _shown(project)},
+        )
+    return project
+
+
+def delete_project(actor: Actor, project: Project) -> None:
+    """Remove an empty project.
+
+    Raises Conflict, from the database's foreign key, while services belong to it.
+    """
+    _note(actor, EventType.PROJECT_DELETED, project, {"before": _shown(project)})
+    db.session.delete(project)
+    db.session.flush()
+
+
+def list_members(project: Project) -> list[AnyRow]:
+    """Members with their role, by e-mail address."""
+    query = (
+        select(ProjectMember.user_id, User.email, User.name, ProjectMember.role)
+        .join(User, User.id == ProjectMember.user_id)
+        .where(ProjectMember.project_id == project.id)
+        .order_by(User.email)
+    )
+    return list(db.session.execute(query).all())
+
+
+def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) -> None:
+    """Let an account take part in a project, or change its part.
+
+    Raises ValidationFailed for an unknown account, Conflict for the last owner's demotion.
+    """
+    if db.session.get(User, user_id) is None:
+        raise ValidationFailed({"userId": ["There is no such user."]})
+    member = db.session.get(ProjectMember, (project.id, user_id))
+    if member is not None and member.role == ProjectRole.OWNER and role is not ProjectRole.OWNER:
+        _require_another_owner(project, user_id)
+    if member is None:
+        member = ProjectMember(project_id=project.id, user_id=user_id)
+        db.session.add(member)
+    before, member.role = member.role, role
+    if before != role:
+        changes = {"before": {"role": before}, "after": {"userId": user_id, "role": role}}
+        _note(actor, EventType.PROJECT_MEMBER_SET, project, changes)
+
+
+def remove_member(actor: Actor, project: Project, user_id: str) -> None:
+    """End somebody's part. Raises NotFound, or Conflict for the last owner."""
+    member = db.session.get(ProjectMember, (project.id, user_id))
+    if member is None:
+        raise NotFound("There is no such member.")
+    if member.role == ProjectRole.OWNER:
+        _require_another_owner(project, user_id)
+    changes = {"before": {"userId": user_id, "role": member.role}}
+    db.session.delete(member)
+    _note(actor, EventType.PROJECT_MEMBER_REMOVED, project, changes)
+
+
+def _require_another_owner(project: Project, user_id: str) -> None:
+    others = select(ProjectMember.user_id).where(
+        ProjectMember.project_id == project.id,
+        ProjectMember.role == ProjectRole.OWNER,
+        ProjectMember.user_id != user_id,
+    )
+    # Locked, so that two owners can't leave at the same moment.
+    if db.session.scalars(others.with_for_update()).first() is None:
+        raise Conflict("A project keeps at least one owner; name another owner first.")
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict("There is a project with this name.", {"name": name})
+
+
+def _shown(project: Project) -> dict[str, Any]:
+    return {"name": project.name, "description": project.description}
+
+
+def _note(actor: Actor, event: EventType, project: Project, changes: dict[str, Any]) -> None:
+    record(actor, event, "project", project.id, actor.user_id, changes)
+    emit(event, project.id, actor.user_id, {"id": project.id, "name": project.name})

@@ -1,0 +1,218 @@
+"""Creating services of either family, and changing what they are."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from cms_services.accounts.models import User
+from cms_services.actor import Actor
+from cms_services.catalogue.changes import note_change
+from cms_services.catalogue.identifiers import (
+    new_billing_id,
+    new_cluster_id,
+    new_service_number,
+)
+from cms_services.catalogue.lifecycle import transition
+from cms_services.catalogue.models import Service
+from cms_services.clock import now, to_wire
+from cms_services.configuration.documents import Document, masked, merge_patch
+from cms_services.configuration.history import store_configuration
+from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
+from cms_services.extensions import db
+from cms_services.projects.sharing import project_for_new_service
+from cms_services.scaffolds.templates import get_template
+from cms_services.vocabulary import (
+    DEFAULT_ICONS,
+    FAMILY_OF_TYPE,
+    TRANSITIONS,
+    EventType,
+    Family,
+    ServiceType,
+    Status,
+)
+
+# A month as billing counts it where a subscription does not say when it is billed next.
+_BILLING_PERIOD = timedelta(days=30)
+_PLAIN_FIELDS = (
+    "name",
+    "description",
+    "icon",
+    "endpoints",
+    "dependencies",
+    "billing_id",
+    "cluster_id",
+    "start_date",
+    "next_billing_date",
+)
+
+
+@dataclass
+class NewService:
+    """What a service can be created from. None means: take the default."""
+
+    name: str
+    type: ServiceType
+    project: str | None = None
+    status: Status | None = None
+    description: str = ""
+    icon: str | None = None
+    endpoints: list[str] = field(default_factory=list)
+    dependencies: list[str] = field(default_factory=list)
+    configuration: Document = field(default_factory=dict)
+    template: str | None = None
+    billing_id: str | None = None
+    cluster_id: str | None = None
+    start_date: datetime | None = None
+    next_billing_date: datetime | None = None
+    owner_id: str | None = None
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> "NewService":
+        """From validated fields, whose words are still plain text."""
+        words: dict[str, Any] = {"type": ServiceType(fields["type"])}
+        if fields.get("status") is not None:
+            words["status"] = Status(fields["status"])
+        return cls(**(fields | words))
+
+
+def create_service(actor: Actor, new: NewService) -> Service:
+    """Create a service, its project where that is new, and its first configuration version.
+
+    Raises ValidationFailed, Forbidden (a project or an owner that is not the caller's), Conflict.
+    """
+    family = FAMILY_OF_TYPE[new.type]
+    status = new.status or Status.ACTIVE
+    if status is Status.CANCELLED or status not in TRANSITIONS[family]:
+        possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
+        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+    service = Service(
+        user_id=_owner_of(actor, new),
+        service_id=new_service_number(),
+        name=new.name,
+        description=new.description,
+        icon=new.icon or DEFAULT_ICONS[new.type],
+        type=new.type,
+        status=status,
+        template=new.template,
+        endpoints=new.endpoints,
+        dependencies=new.dependencies,
+        config={},
+    )
+    if new.project is not None:
+        service.project = project_for_new_service(actor, new.project)
+    if family is Family.SUBSCRIPTION:
+        service.billing_id = new.billing_id or new_billing_id()
+        service.cluster_id = new.cluster_id
+        if service.cluster_id is None and new.type is ServiceType.KUBERNETES:
+            service.cluster_id = new_cluster_id()
+    else:
+        service.billing_id, service.cluster_id = new.billing_id, new.cluster_id
+    service.start_date = new.start_date or now()
+    service.next_billing_date = new.next_billing_date
+    if service.next_billing_date is None and family is Family.SUBSCRIPTION:
+        service.next_billing_date = service.start_date + _BILLING_PERIOD
+    db.session.add(service)
+    _flush()
+    store_configuration(actor, service, _first_configuration(new))
+    note_change(actor, service, EventType.SERVICE_CREATED, {"after": _shown(service)})
+    return service
+
+
+def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> Service:
+    """Change a loaded service's fields, status and configuration (replaced whole) in one step.
+
+    Raises ValidationFailed, InvalidTransition, Conflict for a cancelled service, Forbidden for a
+    project that is not the caller's.
+    """
+    changes = dict(changes)
+    status = changes.pop("status", None)
+    if status is not None:
+        transition(actor, service, Status(status))
+    if not changes:
+        return service
+    if service.status == Status.CANCELLED:
+        raise Conflict("A cancelled service can't be changed; an admin can restore it.")
+    before = _shown(service)
+    if "type" in changes:
+        _change_type(service, ServiceType(changes["type"]))
+    if "project" in changes:
+        name = changes["project"]
+        service.project = project_for_new_service(actor, name) if name is not None else None
+    if "template" in changes:
+        if changes["template"] is not None:
+            _template_configuration(changes["template"])
+        service.template = changes["template"]
+    for name in _PLAIN_FIELDS:
+        if name in changes:
+            setattr(service, name, changes[name])
+    if "configuration" in changes:
+        store_configuration(actor, service, changes["configuration"])
+    _flush()
+    after = _shown(service)
+    if after != before:
+        changed = [name for name in after if after[name] != before[name]]
+        note_change(
+            actor,
+            service,
+            EventType.SERVICE_UPDATED,
+            {
+                "before": {name: before[name] for name in changed},
+                "after": {name: after[name] for name in changed},
+            },
+        )
+    return service
+
+
+def _owner_of(actor: Actor, new: NewService) -> str:
+    if new.owner_id is None or new.owner_id == actor.user_id:
+        return actor.own_id
+    if not actor.is_admin:
+        raise Forbidden("Only an admin can create a service for somebody else.")
+    if db.session.get(User, new.owner_id) is None:
+        raise ValidationFailed({"ownerId": ["There is no such user."]})
+    return new.owner_id
+
+
+def _change_type(service: Service, to: ServiceType) -> None:
+    if FAMILY_OF_TYPE[to] is not service.family:
+        raise ValidationFailed({"type": [f"This service is a {service.family} and stays one."]})
+    if service.icon == DEFAULT_ICONS[ServiceType(service.type)]:
+        service.icon = DEFAULT_ICONS[to]
+    service.type = to
+
+
+def _first_configuration(new: NewService) -> Document:
+    if new.template is None:
+        return new.configuration
+    merged: Document = merge_patch(_template_configuration(new.template), new.configuration)
+    return merged
+
+
+def _template_configuration(template_id: str) -> Document:
+    try:
+        return get_template(template_id).configuration
+    except NotFound as error:
+        raise ValidationFailed({"template": [error.message]}) from error
+
+
+def _flush() -> None:
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        raise Conflict("Another service has this identifier; send the request again.") from error
+
+
+def _shown(service: Service) -> dict[str, Any]:
+    """What the audit trail keeps of a service: everything of it but secrets."""
+    shown: dict[str, Any] = {name: getattr(service, name) for name in _PLAIN_FIELDS}
+    for name in ("start_date", "next_billing_date"):
+        shown[name] = to_wire(shown[name]) if shown[name] else None
+    return shown | {
+        "type": service.type,
+        "status": service.status,
+        "project": service.project_name,
+        "template": service.template,
+        "configuration": masked(service.config),
+    }

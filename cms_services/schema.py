@@ -1,0 +1,35 @@
+"""The state of the database's schema, and bringing it up to date."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask_migrate import upgrade
+from sqlalchemy import inspect
+
+from cms_services.extensions import db
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@cache
+def newest_revision() -> str | None:
+    """The revision that this version of the application needs."""
+    return ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+
+
+def present_revision() -> str | None:
+    """The revision that the database has; None for an empty one."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_empty() -> bool:
+    """Whether the database has no table at all."""
+    return not inspect(db.engine).get_table_names()
+
+
+def upgrade_schema() -> None:
+    """Run the migrations that the database lacks."""
+    upgrade(directory=str(_MIGRATIONS))

@@ -1,0 +1,212 @@
+"""The words of the domain: families, types, statuses, roles, permissions, events."""
+
+from enum import StrEnum
+
+
+class Family(StrEnum):
+    """The two kinds of service; see docs/architecture.md."""
+
+    COMPONENT = "component"
+    SUBSCRIPTION = "subscription"
+
+
+class ServiceType(StrEnum):
+    API = "api"
+    DATA = "data"
+    INTEGRATION = "integration"
+    UTILITY = "utility"
+    HOSTING = "hosting"
+    KUBERNETES = "kubernetes"
+    DATABASE = "database"
+    DOMAIN = "domain"
+    VPS = "vps"
+    CLOUD = "cloud"
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    MAINTENANCE = "maintenance"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+
+
+TYPES_OF_FAMILY: dict[Family, tuple[ServiceType, ...]] = {
+    Family.COMPONENT: (
+        ServiceType.API,
+        ServiceType.DATA,
+        ServiceType.INTEGRATION,
+        ServiceType.UTILITY,
+    ),
+    Family.SUBSCRIPTION: (
+        ServiceType.HOSTING,
+        ServiceType.KUBERNETES,
+        ServiceType.DATABASE,
+        ServiceType.DOMAIN,
+        ServiceType.VPS,
+        ServiceType.CLOUD,
+    ),
+}
+
+FAMILY_OF_TYPE: dict[ServiceType, Family] = {
+    service_type: family for family, types in TYPES_OF_FAMILY.items() for service_type in types
+}
+
+# What an owner may do. Leaving CANCELLED is the admin's restore, which is no transition.
+TRANSITIONS: dict[Family, dict[Status, tuple[Status, ...]]] = {
+    Family.COMPONENT: {
+        Status.ACTIVE: (Status.INACTIVE, Status.MAINTENANCE, Status.CANCELLED),
+        Status.INACTIVE: (Status.ACTIVE, Status.MAINTENANCE, Status.CANCELLED),
+        Status.MAINTENANCE: (Status.ACTIVE, Status.INACTIVE, Status.CANCELLED),
+        Status.CANCELLED: (),
+    },
+    Family.SUBSCRIPTION: {
+        Status.ACTIVE: (Status.SUSPENDED, Status.CANCELLED),
+        Status.SUSPENDED: (Status.ACTIVE, Status.CANCELLED),
+        Status.CANCELLED: (),
+    },
+}
+
+# `suspend` is one verb for both families; this is what it means in each.
+SUSPENDED_STATUS: dict[Family, Status] = {
+    Family.COMPONENT: Status.INACTIVE,
+    Family.SUBSCRIPTION: Status.SUSPENDED,
+}
+
+# Names from the ionicons set, which the CMS frontend draws.
+DEFAULT_ICONS: dict[ServiceType, str] = {
+    ServiceType.API: "server-outline",
+    ServiceType.DATA: "file-tray-full-outline",
+    ServiceType.INTEGRATION: "git-network-outline",
+    ServiceType.UTILITY: "construct-outline",
+    ServiceType.HOSTING: "globe-outline",
+    ServiceType.KUBERNETES: "cube-outline",
+    ServiceType.DATABASE: "layers-outline",
+    ServiceType.DOMAIN: "at-outline",
+    ServiceType.VPS: "hardware-chip-outline",
+    ServiceType.CLOUD: "cloud-outline",
+}
+
+TYPE_DESCRIPTIONS: dict[ServiceType, str] = {
+    ServiceType.API: "REST and GraphQL endpoints, WebSockets, authentication",
+    ServiceType.DATA: "Database operations, files, caches, search indexes",
+    ServiceType.INTEGRATION: "Third-party connectors, webhooks, events, notifications",
+    ServiceType.UTILITY: "Images, PDF, e-mail, analytics",
+    ServiceType.HOSTING: "A web hosting plan",
+    ServiceType.KUBERNETES: "A Kubernetes cluster",
+    ServiceType.DATABASE: "A managed database",
+    ServiceType.DOMAIN: "A domain name",
+    ServiceType.VPS: "A virtual private server",
+    ServiceType.CLOUD: "A cloud account",
+}
+
+
+class Role(StrEnum):
+    """What an account is on the whole installation."""
+
+    ADMIN = "admin"
+    USER = "user"
+    GUEST = "guest"
+
+
+class ProjectRole(StrEnum):
+    """What an account is within one project."""
+
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+
+PROJECT_WRITERS = (ProjectRole.OWNER, ProjectRole.EDITOR)
+
+
+class Permission(StrEnum):
+    """What an action or route needs. Tokens are scoped by the same words."""
+
+    TEMPLATES_READ = "templates:read"
+    ACCOUNT_READ = "account:read"
+    ACCOUNT_WRITE = "account:write"
+    SERVICES_READ = "services:read"
+    SERVICES_WRITE = "services:write"
+    SERVICES_RESTORE = "services:restore"
+    METRICS_WRITE = "metrics:write"
+    LOGS_WRITE = "logs:write"
+    PROJECTS_READ = "projects:read"
+    PROJECTS_WRITE = "projects:write"
+    AUDIT_READ = "audit:read"
+    USERS_MANAGE = "users:manage"
+
+
+GRANTS_OF_ROLE: dict[Role, frozenset[str]] = {
+    Role.ADMIN: frozenset({"*"}),
+    Role.USER: frozenset({"read:public", "read:own", "write:own"}),
+    Role.GUEST: frozenset({"read:public"}),
+}
+
+# Which grant opens a permission. Those of "*" are for admins alone.
+GRANT_OF_PERMISSION: dict[Permission, str] = {
+    Permission.TEMPLATES_READ: "read:public",
+    Permission.ACCOUNT_READ: "read:public",
+    Permission.ACCOUNT_WRITE: "write:own",
+    Permission.SERVICES_READ: "read:own",
+    Permission.SERVICES_WRITE: "write:own",
+    Permission.SERVICES_RESTORE: "*",
+    Permission.METRICS_WRITE: "write:own",
+    Permission.LOGS_WRITE: "write:own",
+    Permission.PROJECTS_READ: "read:own",
+    Permission.PROJECTS_WRITE: "write:own",
+    Permission.AUDIT_READ: "read:own",
+    Permission.USERS_MANAGE: "*",
+}
+
+
+# What somebody who is not signed in may do.
+OPEN_PERMISSIONS = frozenset({Permission.TEMPLATES_READ})
+
+
+class EventType(StrEnum):
+    """What happened, in the past tense. Each names the audit entry and the event row alike."""
+
+    SERVICE_CREATED = "service.created"
+    SERVICE_UPDATED = "service.updated"
+    SERVICE_CONFIGURED = "service.configured"
+    SERVICE_ACTIVATED = "service.activated"
+    SERVICE_DEACTIVATED = "service.deactivated"
+    SERVICE_MAINTENANCE_STARTED = "service.maintenance_started"
+    SERVICE_SUSPENDED = "service.suspended"
+    SERVICE_CANCELLED = "service.cancelled"
+    SERVICE_RESTORED = "service.restored"
+    SERVICE_PURGED = "service.purged"
+    SERVICE_DOWNLOADED = "service.downloaded"
+    PROJECT_CREATED = "project.created"
+    PROJECT_UPDATED = "project.updated"
+    PROJECT_DELETED = "project.deleted"
+    PROJECT_MEMBER_SET = "project.member_set"
+    PROJECT_MEMBER_REMOVED = "project.member_removed"
+    USER_CREATED = "user.created"
+    USER_UPDATED = "user.updated"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
+
+
+EVENT_OF_STATUS: dict[Status, EventType] = {
+    Status.ACTIVE: EventType.SERVICE_ACTIVATED,
+    Status.INACTIVE: EventType.SERVICE_DEACTIVATED,
+    Status.MAINTENANCE: EventType.SERVICE_MAINTENANCE_STARTED,
+    Status.SUSPENDED: EventType.SERVICE_SUSPENDED,
+    Status.CANCELLED: EventType.SERVICE_CANCELLED,
+}
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class HealthStatus(StrEnum):
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"

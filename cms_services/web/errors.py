@@ -1,0 +1,140 @@
+"""Every exception becomes one JSON shape, or a page; the only place that knows their statuses."""
+
+import structlog
+from flask import Flask, Response, g, render_template, request
+from flask_limiter import RateLimitExceeded
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import HTTPException
+
+from cms_services import errors
+from cms_services.web.envelope import failure
+
+log = structlog.get_logger()
+
+STATUS_OF_CODE = {
+    "VALIDATION_ERROR": 400,
+    "UNKNOWN_ACTION": 400,
+    "AMBIGUOUS_ACTION": 400,
+    "MALFORMED_BODY": 400,
+    "UNAUTHENTICATED": 401,
+    "TOKEN_EXPIRED": 401,
+    "TOKEN_REVOKED": 401,
+    "FORBIDDEN": 403,
+    "SERVICE_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "INVALID_TRANSITION": 409,
+    "CONFLICT": 409,
+    "IDEMPOTENCY_KEY_REUSED": 409,
+    "VERSION_CONFLICT": 412,
+    "PAYLOAD_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+    "SERVICE_CONFIG_ERROR": 500,
+    "DOWNLOAD_GENERATION_FAILED": 500,
+    "NOT_READY": 503,
+}
+_CODE_OF_STATUS = {
+    401: "UNAUTHENTICATED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+_MESSAGE_OF_CODE = {
+    "NOT_FOUND": "There is nothing at this address.",
+    "METHOD_NOT_ALLOWED": "This address does not answer this method; see the Allow header.",
+    "PAYLOAD_TOO_LARGE": "The body is too large.",
+    "RATE_LIMIT_EXCEEDED": "Too many requests; wait as long as the Retry-After header says.",
+}
+_RETRY_SECONDS = 5
+
+
+def init_errors(app: Flask) -> None:
+    app.register_error_handler(errors.DomainError, _domain_error)
+    app.register_error_handler(RateLimitExceeded, _http_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(StaleDataError, _lost_race)
+    app.register_error_handler(IntegrityError, _integrity_error)
+    app.register_error_handler(DataError, _data_error)
+    for unavailable in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(unavailable, _database_unavailable)
+    app.register_error_handler(Exception, _crash)
+
+
+def _domain_error(error: errors.DomainError) -> Response:
+    status = STATUS_OF_CODE[error.code]
+    if status >= 500:
+        log.error("domain error", code=error.code, reason=error.message)
+    response = _answer(error.code, error.message, status, error.details)
+    if isinstance(error, errors.MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status >= 500:
+        return _crash(error)
+    code = _CODE_OF_STATUS.get(status, "VALIDATION_ERROR" if status < 500 else "INTERNAL_ERROR")
+    message = _MESSAGE_OF_CODE.get(code) or error.description or "The request can't be answered."
+    details = {"request": [message]} if code == "VALIDATION_ERROR" else None
+    response = _answer(code, message, 400 if code == "VALIDATION_ERROR" else status, details)
+    for name, value in error.get_headers(request.environ):
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _lost_race(error: StaleDataError) -> Response:
+    return _answer("CONFLICT", "Somebody else changed this at the same moment; try again.", 409)
+
+
+def _integrity_error(error: IntegrityError) -> Response:
+    log.warning("integrity error", error=str(error.orig))
+    return _answer(
+        "CONFLICT", "This contradicts what is stored: something is taken or still in use.", 409
+    )
+
+
+def _data_error(error: DataError) -> Response:
+    log.warning("data error", error=str(error.orig))
+    details = {"body": ["A value is too large for its field."]}
+    return _answer("VALIDATION_ERROR", "A value is too large for its field.", 400, details)
+
+
+def _database_unavailable(error: Exception) -> Response:
+    log.error("database unavailable", exc_info=error)
+    response = _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
+    response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
+
+
+def _crash(error: Exception) -> Response:
+    log.error("unhandled exception", exc_info=error)
+    return _answer(
+        "INTERNAL_ERROR",
+        f"Something went wrong on our side. Quote the request id {g.get('request_id')}.",
+        500,
+    )
+
+
+def _answer(code: str, message: str, status: int, details: object = None) -> Response:
+    if not answers_with_page():
+        response = failure(code, message, status, details)
+    else:
+        page = render_template("error.html", code=code, message=message, status=status)
+        response = Response(page, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def answers_with_page() -> bool:
+    """Whether this request is for people: not for the two APIs or the operator's addresses."""
+    return not request.path.startswith(("/api", "/services.php", "/healthz", "/readyz", "/metrics"))

@@ -1,0 +1,21 @@
+"""Batches of which the good part is stored and the bad part is named, for both kinds of ingest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+
+from cms_services.web.bodies import field_messages
+
+
+def sort_out(schema: Schema, items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The items that the schema accepts, loaded; and `{index, message}` for each of the others."""
+    accepted, rejected = [], []
+    for index, item in enumerate(items):
+        try:
+            accepted.append(schema.load(item))
+        except ValidationError as error:
+            messages = field_messages(error)
+            text = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in messages.items())
+            rejected.append({"index": index, "message": text})
+    return accepted, rejected

@@ -1,0 +1,29 @@
+"""The edge commits: one transaction a request, or a few where a handler probes in between."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cms_services.database import begin_writing
+from cms_services.extensions import db
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """A transaction that only reads, and ends with the block."""
+    try:
+        yield
+    finally:
+        db.session.rollback()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A transaction that commits at the end of the block, or leaves nothing when it raises."""
+    db.session.rollback()
+    begin_writing(db.session())
+    try:
+        yield
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise

@@ -1,0 +1,45 @@
+"""The table of periodic work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cms_services.accounts.tokens import prune_revocations
+from cms_services.actor import SYSTEM
+from cms_services.catalogue.lifecycle import purge_cancelled
+from cms_services.idempotency.keys import prune_keys
+from cms_services.monitoring.logs import prune_entries
+from cms_services.monitoring.metrics import prune_samples
+from cms_services.settings import Settings
+from cms_services.worker.claims import prune_claims
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that is due once in each period. `run` returns how many items it dealt with."""
+
+    name: str
+    every: timedelta
+    run: Callable[[Settings], int]
+
+
+JOBS = (
+    Job(
+        "purge cancelled services",
+        timedelta(minutes=10),
+        lambda settings: purge_cancelled(SYSTEM, settings.service_retention),
+    ),
+    Job(
+        "prune log entries",
+        timedelta(minutes=1),
+        lambda settings: prune_entries(settings.log_retention),
+    ),
+    Job(
+        "prune metric samples",
+        timedelta(minutes=1),
+        lambda settings: prune_samples(settings.metric_retention),
+    ),
+    Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
+    Job("prune token revocations", timedelta(hours=1), lambda settings: prune_revocations()),
+    Job("prune job claims", timedelta(hours=1), lambda settings: prune_claims()),
+)

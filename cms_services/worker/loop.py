@@ -1,0 +1,55 @@
+"""The background worker: looks for due work until it is told to stop."""
+
+import os
+import signal
+import threading
+
+import structlog
+from flask import Flask
+
+from cms_services.database import begin_writing
+from cms_services.extensions import db
+from cms_services.settings import current_settings
+from cms_services.worker.claims import claim
+from cms_services.worker.jobs import JOBS, Job
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS = 5.0
+
+
+def work_until_stopped(app: Flask) -> None:
+    """Run due jobs until SIGTERM or SIGINT, or until the process that started us is gone."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    parent = os.getppid()
+    log.info("worker started")
+    while not stop.is_set() and os.getppid() == parent:
+        with app.app_context():
+            run_due_jobs()
+        stop.wait(_PAUSE_SECONDS)
+    log.info("worker stopped")
+
+
+def run_due_jobs() -> None:
+    """Run each job that nobody has taken for its present period. A failing job stops no other."""
+    for job in JOBS:
+        try:
+            _run_if_due(job)
+        except Exception:
+            db.session.rollback()
+            log.exception("job failed", job=job.name)
+
+
+def _run_if_due(job: Job) -> None:
+    """Claim and work are one transaction: work that fails can be taken again."""
+    db.session.rollback()
+    begin_writing(db.session())
+    if not claim(job.name, job.every):
+        db.session.rollback()
+        return
+    count = job.run(current_settings())
+    db.session.commit()
+    if count:
+        log.info("job done", job=job.name, items=count)

@@ -1,0 +1,203 @@
+"""What tests share: an application on each database, and the people who use it.
+
+The same suite runs on SQLite, PostgreSQL and MariaDB. The servers are found by TEST_POSTGRESQL_URL
+and TEST_MARIADB_URL; a test that needs one which does not answer is skipped, or fails where
+REQUIRE_SERVERS=1.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from cms_services import create_app
+from cms_services.accounts.models import User
+from cms_services.accounts.passwords import hash_password
+from cms_services.accounts.tokens import issue_tokens
+from cms_services.database import engine_options, sqlalchemy_url
+from cms_services.extensions import db
+from cms_services.schema import upgrade_schema
+from cms_services.vocabulary import Role
+from tests.people import PASSWORD, Person
+
+SERVERS = {
+    "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1/postgres"),
+    "mariadb": os.environ.get("TEST_MARIADB_URL", "mariadb://root@127.0.0.1/mysql"),
+}
+DATABASES = ("sqlite", *SERVERS)
+REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
+_PASSWORD_HASH = hash_password(PASSWORD)
+
+
+def need_server(reason: str) -> None:
+    """Skip for want of a server, or fail where all are required."""
+    if REQUIRE_SERVERS:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def fresh_server_database(kind: str, name: str) -> str:
+    """Make an empty database on a server and return its URL."""
+    base = SERVERS[kind]
+    url = sqlalchemy_url(base)
+    isolation = engine_options(url) | {"isolation_level": "AUTOCOMMIT"}
+    engine = create_engine(url, **isolation, connect_args={"connect_timeout": 3})
+    try:
+        with engine.connect() as connection:
+            force = " WITH (FORCE)" if kind == "postgresql" else ""
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name}{force}"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError:
+        need_server(f"{kind} does not answer")
+    finally:
+        engine.dispose()
+    return make_url(base).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def database_url(
+    database_kind: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> str:
+    """The URL of a database of this kind, with the schema, for this test process alone."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.sqlite3'}"
+    else:
+        url = fresh_server_database(database_kind, f"cms_test_{worker_id}")
+    app = create_app({"DATABASE_URL": url, "CMS_DATA_DIR": str(tmp_path_factory.mktemp("migrate"))})
+    with app.app_context():
+        upgrade_schema()
+        db.engine.dispose()
+    return url
+
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeApp]:
+    """Make an application with settings of its own, on the test's emptied database."""
+    made: list[Flask] = []
+
+    def make(**settings: str) -> Flask:
+        environment = {
+            "DATABASE_URL": database_url,
+            "CMS_DATA_DIR": str(tmp_path_factory.getbasetemp() / "data"),
+            "RATE_LIMITS": "off",
+            # Logging is process-wide; a test that reads log lines asks for them.
+            "LOG_LEVEL": "warning",
+        }
+        app = create_app(environment | settings)
+        app.testing = True
+        if not made:
+            _empty(app)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+def _empty(app: Flask) -> None:
+    with app.app_context(), db.engine.begin() as connection:
+        for table in reversed(db.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def make_bare_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Make an application whose database has no tables, for answers that need none."""
+    made: list[Flask] = []
+
+    def make(**settings: str) -> Flask:
+        environment = {"CMS_DATA_DIR": str(tmp_path), "RATE_LIMITS": "off", "LOG_LEVEL": "warning"}
+        made.append(create_app(environment | settings))
+        made[-1].testing = True
+        return made[-1]
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Somebody who is not signed in."""
+    return app.test_client()
+
+
+NewPerson = Callable[..., Person]
+
+
+@pytest.fixture
+def new_person(app: Flask) -> NewPerson:
+    """Make an account and somebody signed in to it by JWT."""
+
+    def make(name: str, role: Role = Role.USER, of: Flask = app) -> Person:
+        email = f"{name.lower()}@example.com"
+        with of.app_context():
+            user = User(email=email, name=name, password_hash=_PASSWORD_HASH, role=role)
+            db.session.add(user)
+            db.session.commit()
+            token = issue_tokens(user.id, str(of.config["SECRET_KEY"])).access_token
+            return Person(of.test_client(), user.id, email, token)
+
+    return make
+
+
+@pytest.fixture
+def alice(new_person: NewPerson) -> Person:
+    """An owner of services."""
+    return new_person("Alice")
+
+
+@pytest.fixture
+def bob(new_person: NewPerson) -> Person:
+    """Somebody whom Alice may let into a project."""
+    return new_person("Bob")
+
+
+@pytest.fixture
+def charlie(new_person: NewPerson) -> Person:
+    """An outsider."""
+    return new_person("Charlie")
+
+
+@pytest.fixture
+def admin(new_person: NewPerson) -> Person:
+    return new_person("Ada", Role.ADMIN)
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """The SQL statements that the application runs while the test does."""
+    from sqlalchemy import event
+
+    seen: list[str] = []
+
+    def remember(_: Any, __: Any, statement: str, *___: Any) -> None:
+        seen.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", remember)
+    yield seen
+    event.remove(engine, "before_cursor_execute", remember)
