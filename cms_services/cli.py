@@ -5,9 +5,15 @@ import sys
 import click
 from flask import Flask, current_app
 from flask.cli import FlaskGroup, with_appcontext
+from sqlalchemy.exc import DBAPIError
 
-from cms_services.installation import InstallationError, ensure_admin, prepare_database
-from cms_services.server import become_gunicorn, require_free_address
+from cms_services.installation import (
+    InstallationError,
+    ensure_admin,
+    prepare_database,
+    unreachable_database,
+)
+from cms_services.server import address_in_url, become_gunicorn, require_free_address
 from cms_services.settings import SettingError, current_settings
 from cms_services.worker.loop import work_until_stopped
 
@@ -26,7 +32,7 @@ def run_command() -> None:
     require_free_address(settings)
     prepare_database(settings)
     generated = ensure_admin(settings)
-    address = f"http://{settings.host}:{settings.port}"
+    address = f"http://{address_in_url(settings)}"
     lines = [f"CMS Services on {address}  (data in {settings.data_dir})"]
     if generated is not None:
         lines.append(f"First admin: {settings.admin_email}  password: {generated}  (shown once)")
@@ -36,10 +42,12 @@ def run_command() -> None:
 
 
 @click.command("worker")
+@click.option("--beside", type=int, metavar="PID", help="Stop also when this parent is gone.")
 @with_appcontext
-def worker_command() -> None:
+def worker_command(beside: int | None) -> None:
     """Do the periodic work until interrupted."""
-    work_until_stopped(current_app._get_current_object())  # type: ignore[attr-defined]
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    work_until_stopped(app, beside)
 
 
 @click.command("demo")
@@ -54,12 +62,16 @@ def demo_command() -> None:
 
 
 def main() -> None:
-    """Run a command; a bad setting ends it with one line."""
+    """Run a command; a bad setting or a database out of reach ends it with one line."""
     from cms_services import create_app
 
     try:
         app = create_app()
-        FlaskGroup(create_app=lambda: app, add_default_commands=False)()
+        try:
+            FlaskGroup(create_app=lambda: app, add_default_commands=False)()
+        except DBAPIError as error:
+            with app.app_context():
+                raise unreachable_database(current_settings(), error) from error
     except (SettingError, InstallationError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -18,11 +19,14 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    cast,
     event,
     make_url,
+    type_coerce,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.types import TypeDecorator
 
 # Compares case and trailing blanks, as SQLite and PostgreSQL do.
@@ -73,6 +77,19 @@ class Moment(TypeDecorator[datetime]):
 # Queries and rows whose columns vary with what is asked for.
 AnySelect: TypeAlias = "Select[*tuple[Any, ...]]"
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+
+def lean(column: KeyedColumnElement[Any]) -> ColumnElement[Any]:
+    """A column as lists read it: JSON as the text it is stored as, moments without their zone.
+
+    Parsing each document and dressing each time only to write them out again costs a list more
+    than the query does.
+    """
+    if isinstance(column.type, JSON):
+        return cast(column, Text).label(column.name)
+    if isinstance(column.type, Moment):
+        return type_coerce(column, DateTime()).label(column.name)
+    return column
 
 
 class Base(DeclarativeBase):
@@ -144,7 +161,7 @@ def tune_sqlite(engine: Engine) -> None:
     def on_begin(connection: Any) -> None:
         # A transaction that reads first and writes later would fail when another wrote between.
         mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        connection.connection.dbapi_connection.execute(f"BEGIN {mode}")
 
 
 def begin_writing(session: Session) -> None:

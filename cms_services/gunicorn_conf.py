@@ -1,18 +1,19 @@
 """gunicorn's settings: `gunicorn -c python:cms_services.gunicorn_conf wsgi:app`."""
 
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
 
 from prometheus_client import multiprocess
 
+from cms_services.server import address_in_url
 from cms_services.settings import load_settings
 
 _settings = load_settings(os.environ)
 
-_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
-bind = f"{_host}:{_settings.port}"
+bind = address_in_url(_settings)
 workers = _settings.web_concurrency
 threads = _settings.web_threads
 worker_class = "gthread"
@@ -34,14 +35,21 @@ _worker: subprocess.Popen[bytes] | None = None
 def when_ready(server: Any) -> None:
     """Start the background worker beside the web processes."""
     global _worker
-    _worker = subprocess.Popen([sys.executable, "-m", "cms_services", "worker"])
+    _worker = subprocess.Popen(  # noqa: S603 - our own interpreter and package
+        [sys.executable, "-m", "cms_services", "worker", "--beside", str(os.getpid())],
+        # A terminal's Ctrl-C reaches it too, and would end its imports with a traceback.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
 
 
 def on_exit(server: Any) -> None:
     """Stop the background worker with the web processes."""
     if _worker is not None and _worker.poll() is None:
         _worker.terminate()
-        _worker.wait(timeout=graceful_timeout)
+        try:
+            _worker.wait(timeout=graceful_timeout)
+        except subprocess.TimeoutExpired:
+            _worker.kill()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -6,6 +6,9 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
 from cms_services.accounts.passwords import (
     PASSWORD_RULE,
     generate_password,
@@ -13,9 +16,10 @@ from cms_services.accounts.passwords import (
 )
 from cms_services.accounts.users import create_user, has_users
 from cms_services.actor import SYSTEM
-from cms_services.database import begin_writing, sqlite_file
+from cms_services.database import begin_writing, sqlalchemy_url, sqlite_file
+from cms_services.errors import Conflict
 from cms_services.extensions import db
-from cms_services.schema import is_empty, newest_revision, present_revision, upgrade_schema
+from cms_services.schema import is_new, newest_revision, present_revision, upgrade_schema
 from cms_services.settings import SettingError, Settings
 from cms_services.vocabulary import Role
 
@@ -27,8 +31,9 @@ class InstallationError(Exception):
 def prepare_data_folder(settings: Settings) -> None:
     """Make the private folder (0700) and in it, for SQLite, an empty private database (0600).
 
-    Raises SettingError where they can't be made.
+    Raises SettingError where they can't be made, or where the database can't be told from its URL.
     """
+    _require_usable_url(settings.effective_database_url)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = sqlite_file(settings.effective_database_url)
@@ -36,27 +41,36 @@ def prepare_data_folder(settings: Settings) -> None:
             # Its write-ahead log takes the same mode.
             database.touch(mode=0o600)
     except OSError as error:
-        raise SettingError(
-            f"CMS_DATA_DIR: takes a folder that can be made or written ({error.strerror})."
-        ) from error
+        raise _unusable_folder(error) from error
 
 
 def secret_key(settings: Settings) -> str:
-    """The signing key that is set, else the one kept in the data folder."""
-    return settings.secret_key or _kept_key(
-        settings.data_dir / "secret.key", lambda: secrets.token_urlsafe(48)
-    )
+    """The signing key that is set, else the one kept in the data folder. Raises SettingError."""
+    if settings.secret_key is not None:
+        return settings.secret_key
+    path = settings.data_dir / "secret.key"
+    key = _kept_key(path, lambda: secrets.token_urlsafe(48))
+    if len(key) < 32:
+        raise _damaged(path, "SECRET_KEY")
+    return key
 
 
 def encryption_key(settings: Settings) -> bytes:
-    """The key for secrets at rest that is set, else the one kept in the data folder."""
+    """The key for secrets at rest that is set, else the one kept in the data folder.
+
+    Raises SettingError.
+    """
     if settings.encryption_key is not None:
         return settings.encryption_key
-    kept = _kept_key(
-        settings.data_dir / "encryption.key",
-        lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
-    )
-    return base64.b64decode(kept)
+    path = settings.data_dir / "encryption.key"
+    kept = _kept_key(path, lambda: base64.b64encode(secrets.token_bytes(32)).decode())
+    try:
+        key = base64.b64decode(kept, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise _damaged(path, "ENCRYPTION_KEY")
+    return key
 
 
 def prepare_database(settings: Settings) -> None:
@@ -65,7 +79,7 @@ def prepare_database(settings: Settings) -> None:
     A server's database that has an older schema is left to `cms-services db upgrade`, since other
     nodes may be using it. Raises InstallationError.
     """
-    if is_empty() or sqlite_file(settings.effective_database_url):
+    if is_new() or sqlite_file(settings.effective_database_url):
         upgrade_schema()
     if present_revision() != newest_revision():
         raise InstallationError(
@@ -86,24 +100,68 @@ def ensure_admin(settings: Settings) -> str | None:
         raise SettingError(f"CMS_ADMIN_PASSWORD: takes {PASSWORD_RULE}.")
     generated = None if settings.admin_password else generate_password()
     password = settings.admin_password or str(generated)
-    create_user(SYSTEM, settings.admin_email, "Administrator", password, Role.ADMIN)
+    try:
+        create_user(SYSTEM, settings.admin_email, "Administrator", password, Role.ADMIN)
+    except Conflict:
+        # Another node's first start has made it meanwhile.
+        db.session.rollback()
+        return None
     db.session.commit()
     return generated
 
 
+def unreachable_database(settings: Settings, error: DBAPIError) -> Exception:
+    """What to raise for a database error: one line where the connecting failed, else itself."""
+    if error.statement is not None:
+        return error
+    url = make_url(settings.effective_database_url)
+    shown = url.set(query={}).render_as_string(hide_password=True)
+    reason = str(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
+    return InstallationError(f"DATABASE_URL: {shown} can't be used ({reason.splitlines()[0]}).")
+
+
+def _require_usable_url(url: str) -> None:
+    try:
+        make_url(sqlalchemy_url(url)).get_dialect().import_dbapi()
+    except (ArgumentError, ValueError, ImportError) as error:
+        raise SettingError(
+            "DATABASE_URL: takes a URL such as postgresql://name:password@host:5432/database, "
+            "without a driver after a +."
+        ) from error
+
+
 def _kept_key(path: Path, make: Callable[[], str]) -> str:
     """The key in a private file, made where there is none; of two starts at once, one key wins."""
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if not path.exists():
+            _make_private_file(path, make())
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise _unusable_folder(error) from error
+
+
+def _make_private_file(path: Path, content: str) -> None:
+    """Make a file that is there whole or not at all; one that another process made stays."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(make())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _unusable_folder(error: OSError) -> SettingError:
+    return SettingError(
+        "CMS_DATA_DIR: takes a folder that can be made, read and written "
+        f"({error.filename}: {error.strerror})."
+    )
+
+
+def _damaged(path: Path, name: str) -> SettingError:
+    return SettingError(f"{name}: {path} is damaged; restore it from a backup, or set {name}.")

@@ -25,9 +25,13 @@ def present_revision() -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def is_empty() -> bool:
-    """Whether the database has no table at all."""
-    return not inspect(db.engine).get_table_names()
+def is_new() -> bool:
+    """Whether the database has no table, or its very first migration has not ended yet.
+
+    MariaDB shows each table as it is made, so another node's first start can be half done.
+    """
+    tables = inspect(db.engine).get_table_names()
+    return not tables or ("alembic_version" in tables and present_revision() is None)
 
 
 def upgrade_schema() -> None:

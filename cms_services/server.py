@@ -10,6 +10,12 @@ from cms_services.installation import InstallationError
 from cms_services.settings import Settings
 
 
+def address_in_url(settings: Settings) -> str:
+    """HOST and PORT as they stand in a URL: an IPv6 address in brackets."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
 def require_free_address(settings: Settings) -> None:
     """Raise InstallationError where HOST and PORT can't be listened on."""
     try:

@@ -68,9 +68,9 @@ def authenticate(email: str, password: str) -> User:
     return user
 
 
-def get_user(user_id: str) -> User:
-    """Raises NotFound."""
-    user = db.session.get(User, user_id)
+def get_user(user_id: str, *, for_change: bool = False) -> User:
+    """The account, for a change locked until the transaction ends. Raises NotFound."""
+    user = db.session.get(User, user_id, with_for_update=for_change or None)
     if user is None:
         raise NotFound("There is no such user.")
     return user

@@ -67,7 +67,7 @@ def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> metric
     status=202,
 )
 def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    good, rejected = sort_out(schemas.SampleIn(), body["samples"])
+    good, rejected = sort_out(schemas.SampleIn, body["samples"])
     samples = [metrics.NewSample(**sample) for sample in good]
     accepted = metrics.store_samples(actor, service_id, samples)
     return {"accepted": accepted, "rejected": rejected}
@@ -96,7 +96,7 @@ def show_logs(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
     status=202,
 )
 def add_logs(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    good, rejected = sort_out(schemas.LogEntryIn(), body["entries"])
+    good, rejected = sort_out(schemas.LogEntryIn, body["entries"])
     entries = [logs.NewLogEntry(**entry) for entry in good]
     accepted = logs.store_entries(actor, service_id, entries)
     return {"accepted": accepted, "rejected": rejected}

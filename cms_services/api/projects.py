@@ -60,7 +60,7 @@ def show(actor: Actor, project_id: str) -> Project:
     guarded=True,
 )
 def change(actor: Actor, project_id: str, body: dict[str, Any]) -> Project:
-    project = sharing.load_project(actor, project_id, PROJECT_WRITERS)
+    project = sharing.load_project(actor, project_id, PROJECT_WRITERS, for_change=True)
     require_match(project)
     return sharing.update_project(actor, project, body)
 
@@ -74,7 +74,7 @@ def change(actor: Actor, project_id: str, body: dict[str, Any]) -> Project:
     guarded=True,
 )
 def delete(actor: Actor, project_id: str) -> dict[str, Any]:
-    project = sharing.load_project(actor, project_id, _OWNER_ONLY)
+    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
     require_match(project)
     sharing.delete_project(actor, project)
     return {"id": project_id, "deleted": True}
@@ -96,7 +96,7 @@ def members(actor: Actor, project_id: str) -> Any:
     many=True,
 )
 def set_member(actor: Actor, project_id: str, user_id: str, body: dict[str, Any]) -> Any:
-    project = sharing.load_project(actor, project_id, _OWNER_ONLY)
+    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
     sharing.set_member(actor, project, user_id, ProjectRole(body["role"]))
     return sharing.list_members(project)
 
@@ -110,6 +110,6 @@ def set_member(actor: Actor, project_id: str, user_id: str, body: dict[str, Any]
     many=True,
 )
 def remove_member(actor: Actor, project_id: str, user_id: str) -> Any:
-    project = sharing.load_project(actor, project_id, _OWNER_ONLY)
+    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
     sharing.remove_member(actor, project, user_id)
     return sharing.list_members(project)

@@ -60,6 +60,6 @@ def show(actor: Actor, user_id: str) -> User:
     guarded=True,
 )
 def change(actor: Actor, user_id: str, body: dict[str, Any]) -> User:
-    user = accounts.get_user(user_id)
+    user = accounts.get_user(user_id, for_change=True)
     require_match(user)
     return accounts.update_user(actor, user, body)

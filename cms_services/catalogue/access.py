@@ -1,6 +1,6 @@
 """The one way to a service: load it and check the caller's right in a single step."""
 
-from sqlalchemy import ColumnElement, Select, or_, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import contains_eager
 
 from cms_services.actor import Actor
@@ -8,8 +8,18 @@ from cms_services.catalogue.models import Service
 from cms_services.errors import Forbidden, ServiceNotFound
 from cms_services.extensions import db
 from cms_services.projects.models import Project, ProjectMember
-from cms_services.projects.sharing import readable_project_ids
 from cms_services.vocabulary import PROJECT_WRITERS, ServiceType
+
+# The services that the account in the parameter `readable` may read: own ones and shared ones.
+# load_service() asks the same of one service.
+READABLE: ColumnElement[bool] = or_(
+    Service.__table__.c.user_id == bindparam("readable"),
+    Service.__table__.c.project_id.in_(
+        select(ProjectMember.__table__.c.project_id).where(
+            ProjectMember.__table__.c.user_id == bindparam("readable")
+        )
+    ),
+)
 
 
 def load_service(
@@ -34,13 +44,6 @@ def load_service_by(actor: Actor, column: str, value: str, service_type: Service
     """
     query = select(Service).where(getattr(Service, column) == value, Service.type == service_type)
     return _authorised(actor, query, value, for_change=False, lock=False)
-
-
-def readable_by(actor: Actor) -> ColumnElement[bool]:
-    """A condition that holds for the services a caller may read: own ones and shared ones."""
-    if actor.is_admin:
-        return true()
-    return or_(Service.user_id == actor.own_id, Service.project_id.in_(readable_project_ids(actor)))
 
 
 def _authorised(

@@ -1,64 +1,51 @@
-"""Lists of services, as rows of plain columns: the hot read paths."""
+"""Lists of services, as rows of plain columns: the hot read paths.
 
-from collections.abc import Sequence
+The statements are built once for each shape of filter and carry parameters, since building one
+costs more than running it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, or_, select
 from sqlalchemy.ext.compiler import compiles
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import readable_by
+from cms_services.catalogue.access import READABLE
 from cms_services.catalogue.models import Service
-from cms_services.database import AnyRow, AnySelect, Moment
+from cms_services.database import AnyRow, AnySelect, Moment, lean
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.projects.models import Project
 from cms_services.vocabulary import TYPES_OF_FAMILY, Family, Status
 
-SUBSCRIPTION_COLUMNS = (
-    Service.id,
-    Service.name,
-    Service.service_id,
-    Service.billing_id,
-    Service.cluster_id,
-    Service.start_date,
-    Service.next_billing_date,
-    Service.status,
-    Service.type,
+_service = Service.__table__.c
+_project = Project.__table__.c
+
+
+def _columns(names: str) -> tuple[ColumnElement[Any], ...]:
+    project_name = _project.name.label("project_name")
+    return tuple(
+        project_name if name == "project_name" else lean(_service[name]) for name in names.split()
+    )
+
+
+SUBSCRIPTION_COLUMNS = _columns(
+    "id name service_id billing_id cluster_id start_date next_billing_date status type"
 )
-COMPONENT_COLUMNS = (
-    Service.id,
-    Service.service_id,
-    Service.name,
-    Service.description,
-    Service.icon,
-    Service.status,
-    Service.type,
-    Project.name.label("project_name"),
-    Service.endpoints,
-    Service.dependencies,
-    Service.config,
-    Service.created_at,
-    Service.updated_at,
+COMPONENT_COLUMNS = _columns(
+    "id service_id name description icon status type project_name endpoints dependencies config"
+    " created_at updated_at"
 )
-SERVICE_COLUMNS = (
-    *SUBSCRIPTION_COLUMNS,
-    Service.user_id,
-    Project.name.label("project_name"),
-    Service.description,
-    Service.icon,
-    Service.template,
-    Service.endpoints,
-    Service.dependencies,
-    Service.config,
-    Service.version,
-    Service.cancelled_at,
-    Service.created_at,
-    Service.updated_at,
+SERVICE_COLUMNS = SUBSCRIPTION_COLUMNS + _columns(
+    "user_id project_name description icon template endpoints dependencies config version"
+    " cancelled_at created_at updated_at"
 )
+_COUNT = (func.count(_service.id),)
 
 
 class _FarFuture(ColumnElement[datetime]):
@@ -81,16 +68,31 @@ def _text(*_: Any, **__: Any) -> str:
     return "'9999-12-31 00:00:00.000000'"
 
 
-_SORT_COLUMNS: dict[str, Any] = {
-    "name": Service.name,
-    "type": Service.type,
-    "status": Service.status,
-    "startDate": Service.start_date,
-    "nextBilling": func.coalesce(Service.next_billing_date, _FarFuture(), type_=Moment()),
-    "createdAt": Service.created_at,
-    "updatedAt": Service.updated_at,
+_SORT_COLUMNS: dict[str, ColumnElement[Any]] = {
+    "name": _service.name,
+    "type": _service.type,
+    "status": _service.status,
+    "startDate": _service.start_date,
+    "nextBilling": func.coalesce(_service.next_billing_date, _FarFuture(), type_=Moment()),
+    "createdAt": _service.created_at,
+    "updatedAt": _service.updated_at,
 }
+_OLDEST_FIRST = "createdAt"
 SORT_NAMES = tuple(_SORT_COLUMNS)
+
+_CONDITIONS: dict[str, ColumnElement[bool]] = {
+    "own": _service.user_id == bindparam("own"),
+    "readable": READABLE,
+    "statuses": _service.status.in_(bindparam("statuses", expanding=True)),
+    "types": _service.type.in_(bindparam("types", expanding=True)),
+    "project": _project.name == bindparam("project"),
+    "needle": or_(
+        *(
+            func.lower(_service[name]).like(bindparam("needle"), escape="/")
+            for name in ("name", "description", "service_id", "billing_id")
+        )
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -107,86 +109,107 @@ def list_components(
     actor: Actor, wanted: ServiceFilter, limit: int | None = None, offset: int = 0
 ) -> Sequence[AnyRow]:
     """Components that the caller may read, newest last; cancelled ones only where asked for."""
-    query = _narrowed(
-        select(*COMPONENT_COLUMNS)
-        .outerjoin(Project, Project.id == Service.project_id)
-        .where(Service.type.in_(TYPES_OF_FAMILY[Family.COMPONENT])),
-        actor,
-        wanted,
-    )
-    if not wanted.statuses:
-        query = query.where(Service.status != Status.CANCELLED)
-    query = query.order_by(Service.created_at, Service.id)
-    if limit is not None:
-        query = query.limit(limit)
-    elif offset:
+    values = _values(actor, wanted) | {
+        "types": _of_family(Family.COMPONENT, wanted.types),
+        "statuses": wanted.statuses or [s for s in Status if s is not Status.CANCELLED],
+    }
+    query = _statement(COMPONENT_COLUMNS, frozenset(values), _OLDEST_FIRST)
+    if limit is not None or offset:
         # MariaDB and SQLite know no OFFSET without LIMIT.
-        query = query.limit(2**31)
-    return db.session.execute(query.offset(offset) if offset else query).all()
+        query = query.limit(limit if limit is not None else 2**31).offset(offset)
+    return _rows(query, values)
 
 
 def list_own_subscriptions(
     actor: Actor, wanted: ServiceFilter, sort: str | None, limit: int | None, cursor: str | None
 ) -> Page[AnyRow]:
     """The caller's own subscriptions, all of them where no limit is given."""
-    query: AnySelect = select(*SUBSCRIPTION_COLUMNS).where(
-        Service.user_id == actor.own_id,
-        Service.type.in_(TYPES_OF_FAMILY[Family.SUBSCRIPTION]),
-    )
-    query = _filtered(query, wanted)
-    order = sort_order(sort or "createdAt")
+    values = _values(actor, wanted) | {
+        "own": actor.own_id,
+        "types": _of_family(Family.SUBSCRIPTION, wanted.types),
+    }
+    values.pop("readable", None)
     if limit is None and cursor is None:
-        query = query.order_by(*(k.column.desc() if k.descending else k.column for k in order))
-        rows = db.session.execute(query).all()
+        rows = _rows(
+            _statement(SUBSCRIPTION_COLUMNS, frozenset(values), sort or _OLDEST_FIRST), values
+        )
         return Page(rows, len(rows), None)
-    return paged(query, order, limit or 50, cursor)
+    query = _statement(SUBSCRIPTION_COLUMNS, frozenset(values), None).params(values)
+    return paged(query, sort_order(sort), limit or 50, cursor)
 
 
 def list_services(
     actor: Actor, wanted: ServiceFilter, sort: str | None, limit: int, cursor: str | None
 ) -> Page[AnyRow]:
     """Every service that the caller may read, a page at a time."""
-    query = select(*SERVICE_COLUMNS).outerjoin(Project, Project.id == Service.project_id)
-    query = _narrowed(query, actor, wanted)
-    return paged(query, sort_order(sort or "createdAt"), limit, cursor)
+    values = _values(actor, wanted)
+    query = _statement(SERVICE_COLUMNS, frozenset(values), None).params(values)
+    return paged(query, sort_order(sort), limit, cursor)
 
 
 def count_services(actor: Actor, wanted: ServiceFilter) -> int:
     """How many services list_services() would give over all pages."""
-    query = select(func.count(Service.id)).outerjoin(Project, Project.id == Service.project_id)
-    return db.session.scalar(_narrowed(query, actor, wanted)) or 0
+    values = _values(actor, wanted)
+    query = _statement(_COUNT, frozenset(values), None)
+    return db.session.connection().execute(query, values).scalar() or 0
 
 
-def sort_order(sort: str) -> tuple[SortKey, ...]:
-    """Read `-nextBilling,name` as an order, with the id as the last word.
+def sort_order(sort: str | None) -> tuple[SortKey, ...]:
+    """Read `-nextBilling,name` as an order, with the id as the last word; default: oldest first.
 
     Raises ValidationFailed for an unknown name, with the known ones.
     """
     keys = []
-    for part in sort.split(","):
+    for part in (sort or _OLDEST_FIRST).split(","):
         name = part.strip().removeprefix("-")
         if name not in _SORT_COLUMNS:
             raise ValidationFailed(
                 {"sort": [f"Takes {', '.join(SORT_NAMES)}, each with a leading - to turn it."]}
             )
         keys.append(SortKey(name, _SORT_COLUMNS[name], part.strip().startswith("-")))
-    return (*keys, SortKey("id", Service.id))
+    return (*keys, SortKey("id", _service.id))
 
 
-def _narrowed(query: AnySelect, actor: Actor, wanted: ServiceFilter) -> AnySelect:
-    query = _filtered(query.where(readable_by(actor)), wanted)
-    return query.where(Project.name == wanted.project) if wanted.project is not None else query
+@lru_cache(maxsize=256)
+def _statement(
+    columns: tuple[ColumnElement[Any], ...], conditions: frozenset[str], sort: str | None
+) -> AnySelect:
+    """Select columns under named conditions, whose parameters have the same names."""
+    query = (
+        select(*columns)
+        .select_from(Service.__table__)
+        .outerjoin(Project.__table__, _project.id == _service.project_id)
+        .where(*(_CONDITIONS[name] for name in sorted(conditions)))
+    )
+    if sort is None:
+        return query
+    keys = sort_order(sort)
+    return query.order_by(*(k.column.desc() if k.descending else k.column.asc() for k in keys))
 
 
-def _filtered(query: AnySelect, wanted: ServiceFilter) -> AnySelect:
+def _rows(query: AnySelect, values: Mapping[str, Any]) -> Sequence[AnyRow]:
+    return db.session.connection().execute(query, values).all()
+
+
+def _values(actor: Actor, wanted: ServiceFilter) -> dict[str, Any]:
+    """The conditions that hold for this caller and filter, by name, with their parameters."""
+    values: dict[str, Any] = {} if actor.is_admin else {"readable": actor.own_id}
     if wanted.statuses:
-        query = query.where(Service.status.in_(wanted.statuses))
+        values["statuses"] = wanted.statuses
     if wanted.types:
-        query = query.where(Service.type.in_(wanted.types))
+        values["types"] = wanted.types
+    if wanted.project is not None:
+        values["project"] = wanted.project
     if wanted.q:
-        needle = wanted.q.lower()
-        searched = (Service.name, Service.description, Service.service_id, Service.billing_id)
-        query = query.where(
-            or_(*(func.lower(column).contains(needle, autoescape=True) for column in searched))
-        )
-    return query
+        values["needle"] = f"%{_escaped(wanted.q.lower())}%"
+    return values
+
+
+def _of_family(family: Family, wanted: Sequence[str]) -> list[str]:
+    return [each for each in TYPES_OF_FAMILY[family] if not wanted or each in wanted]
+
+
+def _escaped(text: str) -> str:
+    for special in "/%_":
+        text = text.replace(special, f"/{special}")
+    return text

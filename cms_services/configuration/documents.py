@@ -13,6 +13,8 @@ Document = dict[str, Any]
 
 MASK = "encrypted"
 _SEALED = "sealed"
+# Stands in the text of every stored document that holds a secret.
+SEALED_MARK = f'"{_SEALED}"'
 
 
 def masked(document: Document) -> Document:

@@ -33,7 +33,7 @@ class Incident:
         progress = (at - self.begin) / (self.end - self.begin)
         if not 0 < progress < 1:
             return 0.0
-        return self.hit.get(service, 0.0) * math.sin(math.pi * progress) ** 0.5
+        return self.hit.get(service, 0.0) * math.sqrt(math.sin(math.pi * progress))
 
 
 def latest_incident(present: datetime) -> Incident:

@@ -22,13 +22,22 @@ class LogLine(NamedTuple):
 
 Lines = tuple[LogLine, ...]
 
+
+class Voice(NamedTuple):
+    """What a service writes, about how many lines an hour, and which paths it names."""
+
+    lines: Lines
+    an_hour: float
+    paths: tuple[str, ...] = ("/",)
+
+
 _HTTP: Lines = (
     LogLine(DEBUG, 10, "cache", "Hit for {path}"),
     LogLine(INFO, 60, "http", "{method} {path} 200 in {ms} ms"),
-    LogLine(INFO, 4, "auth", "Customer {customer} signed in"),
+    LogLine(INFO, 4, "auth", "Account {customer} signed in"),
     LogLine(INFO, 2, "http", "Connection pool: {busy} of 20 busy"),
     LogLine(WARN, 3, "http", "{method} {path} 404 in {ms} ms"),
-    LogLine(WARN, 1, "auth", "Wrong password for customer {customer}, attempt {attempt}"),
+    LogLine(WARN, 1, "auth", "Wrong password for account {customer}, attempt {attempt}"),
     LogLine(WARN, 1, "http", "Slow answer: {path} took {slow_ms} ms"),
     LogLine(ERROR, 0.5, "http", "Unhandled error in {path}: connection reset by peer"),
 )
@@ -47,12 +56,15 @@ _PAYMENTS: Lines = (
     LogLine(WARN, 1, "webhook", "Payment event {event} came twice and was left out"),
     LogLine(ERROR, 0.6, "provider", "Provider answered 502, order {order} is tried again"),
 )
-_STORE: Lines = (
+_SQL: Lines = (
     LogLine(DEBUG, 30, "sql", "Query took {ms} ms, {rows} rows"),
-    LogLine(INFO, 12, "orders", "Order {order} saved"),
     LogLine(INFO, 4, "sql", "Checkpoint complete, {rows} pages in {slow_ms} ms"),
     LogLine(WARN, 2, "sql", "Slow query: {slow_ms} ms for {rows} rows"),
-    LogLine(ERROR, 0.4, "sql", "Deadlock found, the transaction of order {order} is tried again"),
+    LogLine(ERROR, 0.4, "sql", "Deadlock found, transaction {job} is tried again"),
+)
+_STORE: Lines = (
+    *_SQL,
+    LogLine(INFO, 12, "orders", "Order {order} saved"),
 )
 _WORKER: Lines = (
     LogLine(DEBUG, 12, "queue", "Picked up job {job}, {busy} are waiting"),
@@ -74,32 +86,36 @@ _MACHINE: Lines = (
     LogLine(ERROR, 1, "build", "Build {job} failed: tests did not pass"),
 )
 
-# What a service writes, and about how much of it an hour.
-VOICES: dict[str, tuple[Lines, float]] = {
-    "Storefront API": (_SHOP, 14),
-    "Order Store": (_STORE, 6),
-    "Payment Gateway": (_PAYMENTS, 7),
-    "Product Search": (_HTTP, 5),
-    "Parcel Tracking": (_CONNECTOR, 2),
-    "Editorial API": (_HTTP, 6),
-    "Image Resizer": (_WORKER, 4),
-    "Newsletter Mailer": (_WORKER, 3),
-    "Booking API": (_HTTP, 5),
-    "Calendar Sync": (_CONNECTOR, 3),
-    "Build Webhooks": (_CONNECTOR, 2),
-    "Visitor Statistics": (_WORKER, 2),
-    "Build Runner": (_MACHINE, 2),
-    "Tidepool Database": (_STORE, 4),
+_SHOP_PATHS = ("/v1/products", "/v1/products/{}", "/v1/baskets/{}", "/v1/customers/{}")
+
+VOICES: dict[str, Voice] = {
+    "Storefront API": Voice(_SHOP, 14, _SHOP_PATHS),
+    "Order Store": Voice(_STORE, 6),
+    "Payment Gateway": Voice(_PAYMENTS, 7),
+    "Product Search": Voice(_HTTP, 5, ("/search?q=arabica", "/search?q=filter", "/suggest?q=es")),
+    "Editorial API": Voice(_HTTP, 6, ("/articles", "/articles/{}", "/issues/{}", "/graphql")),
+    "Image Resizer": Voice(_WORKER, 4),
+    "Newsletter Mailer": Voice(_WORKER, 3),
+    "Booking API": Voice(_HTTP, 5, ("/departures", "/departures/{}", "/bookings/{}")),
+    "Calendar Sync": Voice(_CONNECTOR, 3),
+    "Build Webhooks": Voice(_CONNECTOR, 2),
+    "Visitor Statistics": Voice(_WORKER, 2),
+    "Build Runner": Voice(_MACHINE, 2),
+    "Tidepool Database": Voice(_SQL, 4),
 }
 
 # What those whom the incident hits write besides, while it lasts.
-INCIDENT_LINES: Lines = (
-    LogLine(ERROR, 5, "provider", "No answer from the payment provider within 5 s, order {order}"),
-    LogLine(ERROR, 3, "http", "POST /v1/checkout 503 in {slow_ms} ms"),
-    LogLine(WARN, 2, "breaker", "Circuit breaker is open, {busy} requests refused"),
-)
-
-_PATHS = ("/v1/products", "/v1/products/{}", "/v1/baskets/{}", "/search?q=arabica", "/health")
+INCIDENT_LINES: dict[str, Lines] = {
+    "Payment Gateway": (
+        LogLine(ERROR, 5, "provider", "No answer from the provider within 5 s, order {order}"),
+        LogLine(WARN, 2, "provider", "Circuit breaker is open, {busy} charges refused"),
+    ),
+    "Storefront API": (
+        LogLine(ERROR, 4, "http", "POST /v1/checkout 503 in {slow_ms} ms"),
+        LogLine(WARN, 2, "basket", "Customer {customer} leaves, order {order} is unpaid"),
+    ),
+    "Order Store": (LogLine(WARN, 1, "orders", "Order {order} is unpaid, stock is given back"),),
+}
 
 VALUES: dict[str, Callable[[Random], str | int | float]] = {
     "address": lambda chance: f"203.0.113.{chance.randint(1, 254)}",
@@ -112,7 +128,6 @@ VALUES: dict[str, Callable[[Random], str | int | float]] = {
     "method": lambda chance: chance.choice(("GET", "GET", "GET", "PUT")),
     "ms": lambda chance: round(chance.lognormvariate(3.6, 0.6)),
     "order": lambda chance: f"T-{chance.randint(88_000, 94_000)}",
-    "path": lambda chance: chance.choice(_PATHS).format(chance.randint(100, 999)),
     "product": lambda chance: chance.randint(100, 999),
     "rows": lambda chance: chance.randint(20, 900),
     "slow_ms": lambda chance: round(chance.uniform(1_100, 4_900)),

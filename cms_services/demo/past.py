@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from cms_services.accounts.tokens import actor_of_user
 from cms_services.accounts.users import create_user
@@ -22,6 +23,9 @@ from cms_services.projects.models import Project
 from cms_services.projects.sharing import create_project, set_member
 from cms_services.provisioning.services import NewService, create_service
 from cms_services.vocabulary import ProjectRole
+
+# How each secret begins, so that nobody takes it for a real one.
+INVENTED = "demo-secret-"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ class Past:
                 step.happen()
                 db.session.flush()
 
+    def owner_of(self, service: Service) -> Actor:
+        return next(each for each in self.people.values() if each.user_id == service.user_id)
+
     def _of_person(self, person: DemoPerson) -> Iterator[Step]:
         def join() -> None:
             user = create_user(self.admin, person.email, person.name, self.password, person.role)
@@ -77,7 +84,7 @@ class Past:
         yield Step(self._moment(project.days_ago, project.name), begin)
         for handle, role, days_ago in project.members:
             at = self._moment(days_ago, project.name + handle)
-            yield Step(at, lambda handle=handle, role=role: admit(handle, role))
+            yield Step(at, partial(admit, handle, role))
 
     def _of_service(self, planned: PlannedService) -> Iterator[Step]:
         def create() -> None:
@@ -96,7 +103,7 @@ class Past:
         yield Step(self._moment(planned.days_ago, planned.name), create)
         for what in planned.history:
             at = self._moment(what.days_ago, planned.name)
-            yield Step(at, lambda what=what: change(what))
+            yield Step(at, partial(change, what))
 
     def _new_service(self, planned: PlannedService) -> NewService:
         billed = None
@@ -132,7 +139,7 @@ def _with_secrets(planned: PlannedService) -> Document:
     if not planned.secrets:
         return planned.configuration
     invented = {
-        name: {"value": f"demo-{secrets.token_urlsafe(24)}", "secret": True}
+        name: {"value": INVENTED + secrets.token_urlsafe(24), "secret": True}
         for name in planned.secrets
     }
     environment = planned.configuration.get("environment", {})

@@ -15,6 +15,7 @@ class DemoPerson:
     name: str
     role: Role
     days_ago: int
+    part: str
 
     @property
     def email(self) -> str:
@@ -33,12 +34,20 @@ class DemoProject:
 
 
 PEOPLE = (
-    DemoPerson("mara", "Mara Lindqvist", Role.USER, 726),
-    DemoPerson("jonas", "Jonas Okafor", Role.USER, 724),
-    DemoPerson("priya", "Priya Raman", Role.USER, 688),
-    DemoPerson("tomas", "Tomás Herrera", Role.USER, 498),
-    DemoPerson("elif", "Elif Öztürk", Role.USER, 310),
-    DemoPerson("nora", "Nora Petit", Role.GUEST, 9),
+    DemoPerson(
+        "mara", "Mara Lindqvist", Role.USER, 726, "heads the studio and looks after Tidepool Coffee"
+    ),
+    DemoPerson(
+        "jonas", "Jonas Okafor", Role.USER, 724, "writes back ends and looks after Fieldnote"
+    ),
+    DemoPerson(
+        "priya", "Priya Raman", Role.USER, 688, "runs clusters and databases; edits every project"
+    ),
+    DemoPerson("tomas", "Tomás Herrera", Role.USER, 498, "looks after Harbour Tours"),
+    DemoPerson("elif", "Elif Öztürk", Role.USER, 310, "answers clients; mostly looks on"),
+    DemoPerson(
+        "nora", "Nora Petit", Role.GUEST, 9, "a possible client: a guest, who sees no services"
+    ),
 )
 
 PROJECTS = (

@@ -43,7 +43,7 @@ def services_php() -> Response:
         raise MethodNotAllowed(action.name, action.methods)
     actor = current_actor()
     actor.require(action.permission)
-    parameters = load(action.parameters(), given)
+    parameters = load(action.parameters, given)
     with _TRANSACTIONS[action.transaction]():
         data = action.handler(actor, parameters)
     return _wrapped(data)

@@ -6,6 +6,7 @@ from cms_services.actor import Actor
 from cms_services.monitoring import logs, metrics
 from cms_services.monitoring.durations import parse_timeframe
 from cms_services.vocabulary import LogLevel
+from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas import HealthOut, LogEntryOut, MetricsOut
@@ -23,8 +24,8 @@ def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
 def get_metrics(actor: Actor, given: Parameters) -> Any:
     text = given["timeframe"]
     found = metrics.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
-    return MetricsOut().dump(found)
+    return instance_of(MetricsOut).dump(found)
 
 
 def health_check(actor: Actor, given: Parameters) -> Any:
-    return HealthOut().dump(check_now(actor, given["service_id"]))
+    return instance_of(HealthOut).dump(check_now(actor, given["service_id"]))

@@ -11,6 +11,7 @@ from cms_services.catalogue.types import describe_types
 from cms_services.configuration.history import merge_configuration, read_configuration
 from cms_services.provisioning.services import NewService, create_service, update_service
 from cms_services.scaffolds.templates import all_templates
+from cms_services.web.bodies import instance_of
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas import ComponentOut, ServiceTypeOut, TemplateOut
 
@@ -60,12 +61,12 @@ def update_config(actor: Actor, given: Parameters) -> Any:
 
 
 def get_service_types(actor: Actor, given: Parameters) -> Any:
-    return ServiceTypeOut(many=True).dump(describe_types())
+    return instance_of(ServiceTypeOut, many=True).dump(describe_types())
 
 
 def get_templates(actor: Actor, given: Parameters) -> Any:
-    return TemplateOut(many=True).dump(all_templates())
+    return instance_of(TemplateOut, many=True).dump(all_templates())
 
 
 def _component(service: Service) -> Any:
-    return ComponentOut().dump(service)
+    return instance_of(ComponentOut).dump(service)

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, text
 
 _LOCK_NUMBER = 7_261_894_055
-_LOCK_NAME = "cms-services-migrations"
+_LOCK_NAME = "cms-services-migrations-"
 _LOCK_SECONDS = 60
 
 
@@ -28,11 +29,17 @@ def _alone(connection: Connection) -> Iterator[None]:
         return
     take, release = {
         "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
-        "mysql": (f"SELECT GET_LOCK(:key, {_LOCK_SECONDS})", "SELECT RELEASE_LOCK(:key)"),
+        # Its locks belong to the whole server, where other installations may migrate too.
+        "mysql": (
+            f"SELECT GET_LOCK(CONCAT(:key, MD5(DATABASE())), {_LOCK_SECONDS})",
+            "SELECT RELEASE_LOCK(CONCAT(:key, MD5(DATABASE())))",
+        ),
     }[kind]
     key = {"key": _LOCK_NUMBER if kind == "postgresql" else _LOCK_NAME}
-    connection.execute(text(take), key)
+    taken = connection.execute(text(take), key).scalar()
     connection.commit()
+    if kind == "mysql" and taken != 1:
+        raise CommandError(f"another node has been migrating for {_LOCK_SECONDS} s; try again")
     try:
         yield
     finally:

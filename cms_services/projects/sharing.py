@@ -42,10 +42,17 @@ def role_in_project(actor: Actor, project_id: str | None) -> ProjectRole | None:
 
 
 def load_project(
-    actor: Actor, project_id: str, allowed: tuple[ProjectRole, ...] = tuple(ProjectRole)
+    actor: Actor,
+    project_id: str,
+    allowed: tuple[ProjectRole, ...] = tuple(ProjectRole),
+    *,
+    for_change: bool = False,
 ) -> Project:
-    """The one way to a project. Raises NotFound, or Forbidden without an `allowed` role."""
-    project = db.session.get(Project, project_id)
+    """The one way to a project. Raises NotFound, or Forbidden without an `allowed` role.
+
+    For a change the row is locked until the transaction ends.
+    """
+    project = db.session.get(Project, project_id, with_for_update=for_change or None)
     if project is None:
         raise NotFound("There is no such project.")
     role = role_in_project(actor, project.id)

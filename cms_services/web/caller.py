@@ -21,7 +21,8 @@ class SignedInUser(UserMixin):
 
 
 def init_caller(app: Flask) -> None:
-    login_manager.init_app(app)
+    # No template asks for its current_user, and the error page must do without the database.
+    login_manager.init_app(app, add_context_processor=False)
     # It hashes address and browser at each request, for a freshness that nothing here asks for.
     login_manager.session_protection = None
 
@@ -75,7 +76,8 @@ def _resolve() -> Actor:
     token = bearer_token()
     if token is not None:
         return actor_of_token(token, secret_key())
-    return current_user.actor if current_user.is_authenticated else ANONYMOUS
+    user = current_user._get_current_object()
+    return user.actor if isinstance(user, SignedInUser) else ANONYMOUS
 
 
 def secret_key() -> str:

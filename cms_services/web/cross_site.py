@@ -29,7 +29,7 @@ def refuse_cross_site_change() -> None:
     if site is not None:
         allowed = site in ("same-origin", "none")
     else:
-        allowed = origin is None or origin == request.host_url.rstrip("/")
+        allowed = origin is None or origin == f"{request.scheme}://{request.host}"
     if not allowed:
         raise Forbidden(
             "This change came from another site. Its origin must be listed in TRUSTED_ORIGINS."
@@ -39,5 +39,9 @@ def refuse_cross_site_change() -> None:
 def _origin(url: str | None) -> str | None:
     if url is None:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # As browsers word an origin that they don't tell.
+        return "null"
     return f"{parts.scheme}://{parts.netloc}"

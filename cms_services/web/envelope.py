@@ -7,6 +7,7 @@ from flask import Response
 from flask.json.provider import JSONProvider
 
 JSON_TYPE = "application/json"
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
 
 class WireJSON(JSONProvider):
@@ -23,7 +24,7 @@ class WireJSON(JSONProvider):
 
     @staticmethod
     def to_bytes(obj: Any) -> bytes:
-        return orjson.dumps(obj, option=orjson.OPT_UTC_Z)
+        return orjson.dumps(obj, option=_TIMES)
 
 
 def success(data: Any, status: int = 200, meta: dict[str, Any] | None = None) -> Response:

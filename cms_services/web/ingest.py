@@ -5,15 +5,16 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
-from cms_services.web.bodies import field_messages
+from cms_services.web.bodies import field_messages, instance_of
 
 
-def sort_out(schema: Schema, items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
+def sort_out(schema: type[Schema], items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
     """The items that the schema accepts, loaded; and `{index, message}` for each of the others."""
+    ready = instance_of(schema)
     accepted, rejected = [], []
     for index, item in enumerate(items):
         try:
-            accepted.append(schema.load(item))
+            accepted.append(ready.load(item))
         except ValidationError as error:
             messages = field_messages(error)
             text = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in messages.items())

@@ -11,7 +11,9 @@ from typing import Any
 
 from flask import Flask, Response, request
 from flask_limiter import Limiter
+from werkzeug.exceptions import HTTPException
 
+from cms_services.accounts.users import normalised_email
 from cms_services.errors import DomainError
 from cms_services.settings import Settings
 from cms_services.web.caller import current_actor
@@ -20,13 +22,15 @@ ANONYMOUS_LIMIT = "120 per minute; 1000 per 10 minutes"
 SIGNED_IN_LIMIT = "600 per minute"
 SIGN_IN_LIMIT = "10 per minute"
 DOWNLOAD_LIMIT = "10 per minute"
+_REDIS_TIMEOUT_SECONDS = 1
 _UNLIMITED_ENDPOINTS = frozenset({"static", "operations.healthz", "operations.readyz"})
 
 
 @dataclass(frozen=True)
 class LimitPolicy:
-    """A limit of one view beside that of its caller, counted by a key."""
+    """A limit beside that of the caller, counted by a key over all views that declare it."""
 
+    name: str
     limit: str
     key: Callable[[], str]
 
@@ -36,19 +40,23 @@ def init_limits(app: Flask, settings: Settings) -> None:
     limiter = Limiter(
         key_func=caller_key,
         application_limits=[_limit_of_caller],
-        application_limits_exempt_when=lambda: request.endpoint in _UNLIMITED_ENDPOINTS,
-        storage_uri=settings.redis_url or "memory://",
+        # Without a name of its own an unknown address would go uncounted.
+        request_identifier=lambda: request.endpoint or "unmatched",
+        storage_uri=_storage_uri(settings.redis_url),
+        storage_options=_storage_options(settings.redis_url),
         strategy="sliding-window-counter",
         in_memory_fallback_enabled=settings.redis_url is not None,
         key_prefix="cms-services",
         enabled=settings.rate_limits,
     )
+    # Asked before anything else, so that these need neither Redis nor the database.
+    limiter.request_filter(lambda: request.endpoint in _UNLIMITED_ENDPOINTS)
     limiter.init_app(app)
     for endpoint, view in app.view_functions.items():
         policy = getattr(view, "limit", None)
         if policy is not None:
-            limited: Any = limiter.limit(policy.limit, key_func=policy.key)(view)
-            app.view_functions[endpoint] = limited
+            limited: Any = limiter.shared_limit(policy.limit, policy.name, key_func=policy.key)
+            app.view_functions[endpoint] = limited(view)
     app.after_request(lambda response: _tell_limits(response, limiter))
 
 
@@ -60,13 +68,32 @@ def caller_key() -> str:
 
 def sign_in_key() -> str:
     """The address and the account that somebody tries to sign in to."""
-    given: Any = request.get_json(silent=True) if request.is_json else request.form
+    try:
+        given: Any = request.get_json(silent=True) if request.is_json else request.form
+    except HTTPException:
+        # Too large to be read, as the view is going to say.
+        given = None
     email = given.get("email") if isinstance(given, Mapping) else None
-    return f"sign-in:{request.remote_addr}:{str(email).strip().casefold()[:255]}"
+    return f"{request.remote_addr}:{normalised_email(str(email))[:255]}"
 
 
-SIGN_IN = LimitPolicy(SIGN_IN_LIMIT, sign_in_key)
-DOWNLOAD = LimitPolicy(DOWNLOAD_LIMIT, caller_key)
+SIGN_IN = LimitPolicy("sign-in", SIGN_IN_LIMIT, sign_in_key)
+DOWNLOAD = LimitPolicy("download", DOWNLOAD_LIMIT, caller_key)
+
+
+def _storage_uri(redis_url: str | None) -> str:
+    if redis_url is None:
+        return "memory://"
+    return f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
+
+
+def _storage_options(redis_url: str | None) -> dict[str, Any]:
+    if redis_url is None:
+        return {}
+    return {
+        "socket_timeout": _REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": _REDIS_TIMEOUT_SECONDS,
+    }
 
 
 def _limit_of_caller() -> str:

@@ -21,7 +21,7 @@ from cms_services.errors import NotFound, ValidationFailed
 from cms_services.idempotency.keys import claim_key, keep_answer
 from cms_services.keyset import Page
 from cms_services.vocabulary import Permission
-from cms_services.web.bodies import load, read_json_object, read_query
+from cms_services.web.bodies import instance_of, load, read_json_object, read_query
 from cms_services.web.caller import current_actor
 from cms_services.web.conditional import with_entity_tag
 from cms_services.web.cross_site import refuse_cross_site_change
@@ -99,11 +99,11 @@ def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
         actor = current_actor()
         actor.require(op.permission)
     if op.query is not None:
-        arguments["query"] = read_query(op.query())
+        arguments["query"] = read_query(op.query)
     if op.free_body:
         arguments["body"] = read_json_object()
     elif op.body is not None:
-        arguments["body"] = load(op.body(), read_json_object())
+        arguments["body"] = load(op.body, read_json_object())
     if op.transaction == "own":
         return _respond(op, view(actor, **arguments))
     if op.transaction == "read":
@@ -140,7 +140,7 @@ def _respond(op: Operation, result: Any) -> Response:
 def _dump(schema: type[Schema], many: bool, data: Any) -> Any:
     if many and data and hasattr(data[0], "_fields"):
         return dump_rows(schema, data)
-    return schema(many=many).dump(data)
+    return instance_of(schema, many).dump(data)
 
 
 def _once(op: Operation, view: View, actor: Actor, arguments: dict[str, Any], key: str) -> Response:

@@ -8,7 +8,9 @@ import re
 import sys
 import time
 import uuid
+from typing import Any
 
+import orjson
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import Counter, Histogram
@@ -39,7 +41,7 @@ def configure_logging(level: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -48,7 +50,7 @@ def configure_logging(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.EventRenamer("message"),
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(serializer=_to_json),
             ],
         )
     )
@@ -96,6 +98,10 @@ def _finish(response: Response) -> Response:
         address=request.remote_addr,
     )
     return response
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def _add_time(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -7,14 +7,30 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from marshmallow import Schema
+import orjson
+from marshmallow import Schema, fields
 
+from cms_services.configuration.documents import SEALED_MARK
 from cms_services.database import AnyRow
 from cms_services.web.fields import Configuration, Number, omits_null
 
+
+def _document(value: Any) -> Any:
+    """A document that was read as its text goes out as it is."""
+    return orjson.Fragment(value) if isinstance(value, str) else value
+
+
+def _configuration(value: Any) -> Any:
+    if isinstance(value, str) and SEALED_MARK not in value:
+        return orjson.Fragment(value)
+    return Configuration.to_wire(orjson.loads(value) if isinstance(value, str) else value)
+
+
 _CONVERTERS: dict[type, Callable[[Any], Any]] = {
-    Configuration: Configuration.to_wire,
+    Configuration: _configuration,
     Number: Number.to_wire,
+    fields.List: _document,
+    fields.Dict: _document,
 }
 
 
@@ -39,9 +55,9 @@ def dump_rows(schema: type[Schema], rows: Sequence[AnyRow]) -> list[dict[str, An
 def _plan(
     schema: type[Schema], columns: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, Callable[[Any], Any]], ...], tuple[str, ...]]:
-    fields = {f.attribute or name: (f.data_key or name, f) for name, f in schema().fields.items()}
-    known = [fields[column] for column in columns if column in fields]
-    extra = [column for column in columns if column not in fields]
+    wire = {f.attribute or name: (f.data_key or name, f) for name, f in schema().fields.items()}
+    known = [wire[column] for column in columns if column in wire]
+    extra = [column for column in columns if column not in wire]
     if list(columns[len(known) :]) != extra:
         raise TypeError(f"{schema.__name__} lacks a column that stands before its own: {extra}")
     converters = tuple((n, _CONVERTERS[type(f)]) for n, f in known if type(f) in _CONVERTERS)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import threading
+import time
 
 import structlog
 from flask import Flask
@@ -16,19 +16,29 @@ from cms_services.worker.jobs import JOBS, Job
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
 
 
-def work_until_stopped(app: Flask) -> None:
-    """Run due jobs until SIGTERM or SIGINT, or until the process that started us is gone."""
-    stop = threading.Event()
+def work_until_stopped(app: Flask, beside: int | None = None) -> None:
+    """Run due jobs until SIGTERM or SIGINT, or until `beside` is not our parent any more."""
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    def goes_on() -> bool:
+        return not stopped and beside in (None, os.getppid())
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    parent = os.getppid()
+        signal.signal(number, stop)
     log.info("worker started")
-    while not stop.is_set() and os.getppid() == parent:
+    while goes_on():
         with app.app_context():
             run_due_jobs()
-        stop.wait(_PAUSE_SECONDS)
+        due = time.monotonic() + _PAUSE_SECONDS
+        while goes_on() and time.monotonic() < due:
+            time.sleep(_LOOK_SECONDS)
     log.info("worker stopped")
 
 

@@ -48,7 +48,9 @@ def new_token(person: Person, *scopes: str, **fields: Any) -> dict[str, Any]:
 
 
 class TestSigningIn:
-    def test_the_answer_is_a_pair_of_bearer_tokens(self, client: FlaskClient, alice: Person) -> None:
+    def test_the_answer_is_a_pair_of_bearer_tokens(
+        self, client: FlaskClient, alice: Person
+    ) -> None:
         tokens = sign_in(client, alice.email, session=False)
         assert list(tokens) == ["accessToken", "refreshToken", "tokenType", "expiresIn"]
         assert (tokens["tokenType"], tokens["expiresIn"]) == ("Bearer", 24 * 60 * 60)
@@ -159,9 +161,7 @@ class TestWhoIsCalling:
         assert data_of(guest.get("/api/auth/me"))["role"] == "guest"
         assert data_of(guest.get("/api/templates"))
         error_of(guest.get("/api/services"), 403, "FORBIDDEN")
-        error_of(
-            guest.post("/api/services", json={"name": "x", "type": "api"}), 403, "FORBIDDEN"
-        )
+        error_of(guest.post("/api/services", json={"name": "x", "type": "api"}), 403, "FORBIDDEN")
         error_of(
             guest.post("/api/auth/tokens", json={"name": "x", "scopes": ["account:read"]}),
             403,
@@ -241,9 +241,7 @@ class TestJsonWebTokens:
         other = make_app(SECRET_KEY="another installation's secret key")
         stranger = new_person("Stranger", of=other)
         data_of(stranger.get("/api/auth/me"))
-        error_of(
-            client.get("/api/auth/me", headers=bearer(stranger.token)), 401, "UNAUTHENTICATED"
-        )
+        error_of(client.get("/api/auth/me", headers=bearer(stranger.token)), 401, "UNAUTHENTICATED")
 
     def test_deactivating_an_account_ends_its_tokens_and_sessions(
         self, client: FlaskClient, alice: Person, admin: Person
@@ -277,11 +275,11 @@ class TestPersonalTokens:
         headers = bearer(new_token(alice, "services:read")["token"])
         path = f"/api/services/{service['id']}"
         assert data_of(client.get(path, headers=headers)) == service
-        legacy = client.get(f"/services.php?getService=1&serviceId={service['id']}", headers=headers)
-        assert data_of(legacy)["id"] == service["id"]
-        error = error_of(
-            client.patch(path, json={"name": "x"}, headers=headers), 403, "FORBIDDEN"
+        legacy = client.get(
+            f"/services.php?getService=1&serviceId={service['id']}", headers=headers
         )
+        assert data_of(legacy)["id"] == service["id"]
+        error = error_of(client.patch(path, json={"name": "x"}, headers=headers), 403, "FORBIDDEN")
         assert "services:write" in error["message"]
         for other in ("/api/auth/me", "/api/auth/tokens", "/api/projects", "/api/audit"):
             error_of(client.get(other, headers=headers), 403, "FORBIDDEN")
@@ -413,7 +411,9 @@ class TestRegistration:
 
     def test_a_taken_address_is_a_conflict(self, make_app: MakeApp, alice: Person) -> None:
         client = make_app(REGISTRATION="open").test_client()
-        answer = client.post("/api/auth/register", json=self.FIELDS | {"email": "ALICE@example.com"})
+        answer = client.post(
+            "/api/auth/register", json=self.FIELDS | {"email": "ALICE@example.com"}
+        )
         error_of(answer, 409, "CONFLICT")
 
     @pytest.mark.parametrize(

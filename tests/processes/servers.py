@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ class Reply:
 class Server:
     """One running installation: the process that was started and all that it started."""
 
-    def __init__(self, folder: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, folder: Path, host: str, port: int, process: subprocess.Popen[bytes]
+    ) -> None:
         self.folder = folder
+        self.host = host
         self.port = port
         self.process = process
 
@@ -67,7 +70,7 @@ class Server:
             sent["Content-Type"] = "application/json"
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, sent)
             answer = connection.getresponse()
@@ -139,7 +142,8 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    port = int(settings.setdefault("PORT", str(free_port())))
+    given = settings.setdefault("PORT", str(free_port()))
+    port = int(given) if given.isdecimal() else 0
     settings.setdefault("CMS_DATA_DIR", str(folder / "data"))
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
@@ -151,14 +155,12 @@ def start(
             stderr=err,
             start_new_session=True,
         )
-    server = Server(folder, port, process)
+    server = Server(folder, settings.get("HOST", "127.0.0.1"), port, process)
     try:
         yield server
     finally:
-        try:
+        with suppress(ProcessLookupError):
             server.signal_group(signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

@@ -1,0 +1,140 @@
+"""Ending the server: by a signal, and by the death of its first process."""
+
+import http.server
+import json
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.processes.servers import Reply, Server, serving
+
+
+class SlowSite:
+    """A site that answers only after it was told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.set()
+                site.may_answer.wait(20)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+
+@contextmanager
+def slow_site() -> Iterator[SlowSite]:
+    site = SlowSite()
+    threading.Thread(target=site.server.serve_forever, daemon=True).start()
+    try:
+        yield site
+    finally:
+        site.may_answer.set()
+        site.server.shutdown()
+        site.server.server_close()
+
+
+class HalfSentRequest:
+    """A request whose body is sent in two parts."""
+
+    def __init__(self, server: Server, path: str, body: object, token: str) -> None:
+        raw = json.dumps(body).encode()
+        self._rest = raw[len(raw) // 2 :]
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+        )
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        self._socket.sendall(head.encode() + raw[: len(raw) // 2])
+
+    def finish(self) -> bytes:
+        """Send the rest and return the first line of the answer."""
+        with self._socket:
+            self._socket.sendall(self._rest)
+            return self._socket.makefile("rb").readline()
+
+
+class TestASignal:
+    @pytest.mark.parametrize(
+        ("number", "to_group"),
+        [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGINT, True)],
+        ids=["SIGTERM", "SIGINT", "Ctrl-C in a terminal"],
+    )
+    def test_requests_in_flight_are_answered_and_then_every_process_ends(
+        self, tmp_path: Path, number: int, to_group: bool
+    ) -> None:
+        with (
+            slow_site() as site,
+            serving(tmp_path, PROBE_ALLOWED_NETWORKS="127.0.0.0/8") as server,
+            ThreadPoolExecutor() as pool,
+        ):
+            token = server.token()
+            check = {"healthCheck": {"url": site.url, "timeout": "20s"}}
+            fields = {"name": "Slow", "type": "api", "configuration": check}
+            service = server.post("/api/services", fields, token).data
+            server.wait_for_worker()
+            path = f"/api/services/{service['id']}/health"
+            probing = pool.submit(server.post, path, None, token)
+            sending = HalfSentRequest(
+                server, "/api/services", {"name": "Late", "type": "api"}, token
+            )
+            assert site.asked.wait(10)
+            time.sleep(0.3)
+
+            if to_group:
+                server.signal_group(number)
+            else:
+                server.process.send_signal(number)
+            time.sleep(1)
+            site.may_answer.set()
+            assert sending.finish().startswith(b"HTTP/1.1 201")
+            answer: Reply = probing.result(20)
+            assert answer.data["status"] == "healthy"
+            assert server.process.wait(timeout=15) == 0
+            server.wait_until_all_are_gone(5)
+            assert "worker stopped" in server.stdout
+            assert "Traceback" not in server.stderr + server.stdout
+        with sqlite3.connect(tmp_path / "data" / "cms-services.sqlite3") as database:
+            names = {name for (name,) in database.execute("SELECT name FROM services")}
+        assert names == {"Slow", "Late"}
+
+    def test_ctrl_c_while_the_worker_still_begins_leaves_no_traceback(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as server:
+            assert "worker started" not in server.stdout, "the machine is too fast for this test"
+            server.signal_group(signal.SIGINT)
+            assert server.process.wait(timeout=15) == 0
+            server.wait_until_all_are_gone(5)
+            assert "Traceback" not in server.stderr + server.stdout
+
+
+class TestTheDeathOfTheFirstProcess:
+    @pytest.mark.parametrize("early", [True, False], ids=["while the worker begins", "later"])
+    def test_nothing_goes_on_without_it(self, tmp_path: Path, early: bool) -> None:
+        with serving(tmp_path) as server:
+            if not early:
+                server.wait_for_worker()
+            server.process.kill()
+            server.process.wait(timeout=5)
+            server.wait_until_all_are_gone(10)
+            with pytest.raises(ConnectionRefusedError):
+                server.get("/healthz")

@@ -1,0 +1,56 @@
+"""Two requests at the same moment."""
+
+from collections.abc import Callable
+from threading import Event, Thread, current_thread
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import event
+from werkzeug.test import TestResponse
+
+from cms_services.extensions import db
+
+Call = Callable[[], TestResponse]
+
+
+def answers_of_two_at_once(
+    app: Flask, table: str, first: Call, second: Call
+) -> tuple[TestResponse, TestResponse]:
+    """Send two requests so that the second asks for rows while the first is about to write them.
+
+    The first waits before its UPDATE of `table`, until the second reads the table or, in SQLite,
+    waits for the right to write.
+    """
+    first_is_writing, second_is_asking = Event(), Event()
+    answers: dict[str, TestResponse] = {}
+
+    def watch(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if current_thread().name == "first" and statement.startswith(f"UPDATE {table}"):
+            first_is_writing.set()
+            # Bounded only so that a broken test ends.
+            assert second_is_asking.wait(10)
+        elif current_thread().name == "second" and (
+            f"FROM {table}" in statement or statement == "BEGIN IMMEDIATE"
+        ):
+            assert first_is_writing.wait(10)
+            second_is_asking.set()
+
+    def run(name: str, call: Call) -> None:
+        answers[name] = call()
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", watch)
+    try:
+        threads = [
+            Thread(target=run, args=(name, call), name=name)
+            for name, call in (("first", first), ("second", second))
+        ]
+        threads[0].start()
+        assert first_is_writing.wait(10)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+    finally:
+        event.remove(engine, "before_cursor_execute", watch)
+    return answers["first"], answers["second"]

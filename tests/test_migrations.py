@@ -1,0 +1,167 @@
+"""The migrations, on each database: up, down, beside each other, and alike to the models."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, inspect, text
+
+from cms_services import create_app
+from cms_services.extensions import db
+from cms_services.schema import newest_revision, present_revision, upgrade_schema
+from tests.conftest import DATABASES, fresh_server_database
+
+NewDatabase = Callable[..., str]
+
+
+@pytest.fixture
+def new_database(tmp_path: Path, worker_id: str) -> NewDatabase:
+    """Make an empty database of a kind and return its URL."""
+
+    def make(kind: str, name: str = "empty") -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path / name}.sqlite3"
+        return fresh_server_database(kind, f"cms_{name}_{worker_id}")
+
+    return make
+
+
+@pytest.fixture
+def app_on(tmp_path: Path) -> Iterator[Callable[[str], Flask]]:
+    """Make an application on a database, with its context entered."""
+    contexts = []
+
+    def make(url: str) -> Flask:
+        app = create_app(
+            {"DATABASE_URL": url, "CMS_DATA_DIR": str(tmp_path), "LOG_LEVEL": "warning"}
+        )
+        context = app.app_context()
+        context.push()
+        contexts.append(context)
+        return app
+
+    yield make
+    for context in reversed(contexts):
+        db.session.remove()
+        db.engine.dispose()
+        context.pop()
+
+
+AppOn = Callable[[str], Flask]
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """All that the database says of its tables."""
+    found = inspect(engine)
+    tables = [name for name in found.get_table_names() if name != "alembic_version"]
+    return {
+        f"{table} {aspect}": sorted(map(repr, describe(table)))
+        for table in tables
+        for aspect, describe in {
+            "columns": found.get_columns,
+            "primary key": lambda table: [found.get_pk_constraint(table)],
+            "foreign keys": found.get_foreign_keys,
+            "indexes": found.get_indexes,
+            "unique constraints": found.get_unique_constraints,
+            "checks": found.get_check_constraints,
+        }.items()
+    }
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+class TestTheSchema:
+    def test_it_is_made_undone_and_made_again_just_as_the_models_say(
+        self, kind: str, new_database: NewDatabase, app_on: AppOn
+    ) -> None:
+        app_on(new_database(kind, "models"))
+        db.create_all()
+        wanted = described(db.engine)
+        assert wanted
+
+        app_on(new_database(kind, "empty"))
+        assert present_revision() is None
+        upgrade_schema()
+        assert present_revision() == newest_revision()
+        assert described(db.engine) == wanted
+        # Ends the process where Alembic finds a difference between models and schema.
+        flask_migrate.check()
+
+        flask_migrate.downgrade(revision="base")
+        assert inspect(db.engine).get_table_names() == ["alembic_version"]
+        assert present_revision() is None
+
+        upgrade_schema()
+        assert described(db.engine) == wanted
+
+    def test_two_first_starts_at_once_make_one_schema_and_one_admin(
+        self, kind: str, new_database: NewDatabase, app_on: AppOn, tmp_path: Path
+    ) -> None:
+        url = new_database(kind)
+        starts = [
+            subprocess.Popen(
+                [sys.executable, "-c", _FIRST_START, url, str(tmp_path / "data")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        try:
+            for start in starts:
+                assert start.stdout
+                assert start.stdout.readline() == "ready\n"
+            for start in starts:
+                assert start.stdin
+                start.stdin.write("go\n")
+                start.stdin.flush()
+            outputs = [start.communicate(timeout=60) for start in starts]
+        finally:
+            for start in starts:
+                start.kill()
+                start.wait()
+        assert [start.returncode for start in starts] == [0, 0], outputs
+        assert sorted(out for out, _ in outputs) == ["found an admin\n", "made an admin\n"]
+        app_on(url)
+        assert present_revision() == newest_revision()
+        flask_migrate.check()
+        assert db.session.scalar(text("SELECT COUNT(*) FROM users")) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme"),
+    [
+        ("postgresql", "postgres"),
+        ("postgresql", "postgresql"),
+        ("mariadb", "mysql"),
+        ("mariadb", "mariadb"),
+    ],
+)
+def test_a_url_works_as_operators_write_it(
+    kind: str, scheme: str, new_database: NewDatabase, app_on: AppOn
+) -> None:
+    url = new_database(kind)
+    app = app_on(f"{scheme}://{url.partition('://')[2]}")
+    upgrade_schema()
+    assert app.test_client().get("/readyz").status_code == 200
+
+
+_FIRST_START = """
+import sys
+from cms_services import create_app
+from cms_services.installation import ensure_admin, prepare_database
+from cms_services.settings import current_settings
+
+app = create_app({"DATABASE_URL": sys.argv[1], "CMS_DATA_DIR": sys.argv[2]})
+print("ready", flush=True)
+sys.stdin.readline()
+with app.app_context():
+    prepare_database(current_settings())
+    made = ensure_admin(current_settings())
+print("made an admin" if made else "found an admin")
+"""
