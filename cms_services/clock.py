@@ -14,7 +14,7 @@ def now() -> datetime:
 
 @contextmanager
 def fixed_at(moment: datetime) -> Iterator[None]:
-    """Hold the clock of this process at an aware moment. For tests."""
+    """Hold the clock of this process at an aware moment. For tests and the demo."""
     global _fixed
     previous, _fixed = _fixed, moment.astimezone(UTC)
     try:

@@ -3,7 +3,9 @@
 import base64
 import os
 import secrets
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -19,7 +21,13 @@ from cms_services.actor import SYSTEM
 from cms_services.database import begin_writing, sqlalchemy_url, sqlite_file
 from cms_services.errors import Conflict
 from cms_services.extensions import db
-from cms_services.schema import is_new, newest_revision, present_revision, upgrade_schema
+from cms_services.schema import (
+    is_known,
+    is_new,
+    newest_revision,
+    present_revision,
+    upgrade_schema,
+)
 from cms_services.settings import SettingError, Settings
 from cms_services.vocabulary import Role
 
@@ -36,12 +44,11 @@ def prepare_data_folder(settings: Settings) -> None:
     _require_usable_url(settings.effective_database_url)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = sqlite_file(settings.effective_database_url)
-        if database is not None and not database.exists():
-            # Its write-ahead log takes the same mode.
-            database.touch(mode=0o600)
     except OSError as error:
         raise _unusable_folder(error) from error
+    database = sqlite_file(settings.effective_database_url)
+    if database is not None:
+        _make_database(database, settings)
 
 
 def secret_key(settings: Settings) -> str:
@@ -50,7 +57,7 @@ def secret_key(settings: Settings) -> str:
         return settings.secret_key
     path = settings.data_dir / "secret.key"
     key = _kept_key(path, lambda: secrets.token_urlsafe(48))
-    if len(key) < 32:
+    if len(key) < 32 or not (key.isascii() and key.isprintable()):
         raise _damaged(path, "SECRET_KEY")
     return key
 
@@ -79,7 +86,10 @@ def prepare_database(settings: Settings) -> None:
     A server's database that has an older schema is left to `cms-services db upgrade`, since other
     nodes may be using it. Raises InstallationError.
     """
-    if is_new() or sqlite_file(settings.effective_database_url):
+    present = present_revision()
+    if not is_known(present):
+        raise InstallationError("The database has the schema of a newer version; start that one.")
+    if is_new() or (present and sqlite_file(settings.effective_database_url)):
         upgrade_schema()
     if present_revision() != newest_revision():
         raise InstallationError(
@@ -130,37 +140,49 @@ def _require_usable_url(url: str) -> None:
         ) from error
 
 
+def _make_database(path: Path, settings: Settings) -> None:
+    """Make an empty database where there is none, with a write-ahead log of the same mode.
+
+    It has the log before others see it: of two that switch it on at once, one would fail.
+    """
+    try:
+        if not path.exists():
+            with _published(path) as draft, closing(sqlite3.connect(draft)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+    except (OSError, sqlite3.Error) as error:
+        if settings.database_url is None:
+            raise _unusable_folder(error) from error
+        raise SettingError(f"DATABASE_URL: no database can be made there ({error}).") from error
+
+
 def _kept_key(path: Path, make: Callable[[], str]) -> str:
     """The key in a private file, made where there is none; of two starts at once, one key wins."""
     try:
         if not path.exists():
-            _make_private_file(path, make())
+            with _published(path) as draft, draft.open("w") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
         return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise _unusable_folder(error) from error
 
 
-def _make_private_file(path: Path, content: str) -> None:
-    """Make a file that is there whole or not at all; one that another process made stays."""
+@contextmanager
+def _published(path: Path) -> Iterator[Path]:
+    """A private draft to fill, which is then there as `path`; one that another made stays."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        pass
+        yield draft
+        with suppress(FileExistsError):
+            os.link(draft, path)
     finally:
         draft.unlink()
 
 
-def _unusable_folder(error: OSError) -> SettingError:
-    return SettingError(
-        "CMS_DATA_DIR: takes a folder that can be made, read and written "
-        f"({error.filename}: {error.strerror})."
-    )
+def _unusable_folder(error: Exception) -> SettingError:
+    return SettingError(f"CMS_DATA_DIR: takes a folder that can be read and written ({error}).")
 
 
 def _damaged(path: Path, name: str) -> SettingError:

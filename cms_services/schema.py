@@ -19,6 +19,12 @@ def newest_revision() -> str | None:
     return ScriptDirectory(str(_MIGRATIONS)).get_current_head()
 
 
+def is_known(revision: str | None) -> bool:
+    """Whether this version of the application has the migration to a revision."""
+    scripts = ScriptDirectory(str(_MIGRATIONS)).walk_revisions()
+    return revision is None or revision in {script.revision for script in scripts}
+
+
 def present_revision() -> str | None:
     """The revision that the database has; None for an empty one."""
     with db.engine.connect() as connection:

@@ -59,6 +59,12 @@ def transition(actor: Actor, service: Service, to: Status, reason: str | None = 
     return service
 
 
+def require_not_cancelled(service: Service) -> None:
+    """Raise Conflict for a cancelled service, which keeps the state it was cancelled in."""
+    if service.status == Status.CANCELLED:
+        raise Conflict("A cancelled service can't be changed; an admin can restore it.")
+
+
 def restore(
     actor: Actor, identifier: str, retention: timedelta, reason: str | None = None
 ) -> Service:

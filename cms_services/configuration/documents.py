@@ -14,7 +14,7 @@ Document = dict[str, Any]
 MASK = "encrypted"
 _SEALED = "sealed"
 # Stands in the text of every stored document that holds a secret.
-SEALED_MARK = f'"{_SEALED}"'
+SECRET_MARK = '"secret"'  # noqa: S105 - a name, not a value
 
 
 def masked(document: Document) -> Document:
@@ -22,7 +22,7 @@ def masked(document: Document) -> Document:
     environment = document.get("environment")
     if not isinstance(environment, dict):
         return document
-    shown = {name: MASK if _is_sealed(value) else value for name, value in environment.items()}
+    shown = {name: MASK if _is_secret(value) else value for name, value in environment.items()}
     return document | {"environment": shown}
 
 
@@ -86,6 +86,11 @@ def _read_variable(given: Any, was_secret: bool) -> tuple[Any, bool]:
     ):
         raise ValueError('Takes a string, or {"value": "...", "secret": true}.')
     return value, secret
+
+
+def _is_secret(value: Any) -> bool:
+    """Whether a stored variable must not be shown: imported documents hold unsealed ones too."""
+    return isinstance(value, dict) and (_SEALED in value or value.get("secret") is not False)
 
 
 def _is_sealed(value: Any) -> bool:

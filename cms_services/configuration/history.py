@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.changes import note_change
+from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
 from cms_services.configuration.documents import Document, masked, merge_patch, sealed
 from cms_services.configuration.models import ConfigurationVersion
@@ -33,7 +34,11 @@ def store_configuration(actor: Actor, service: Service, document: Document) -> b
 
 
 def replace_configuration(actor: Actor, service: Service, document: Document) -> Document:
-    """Replace a loaded service's configuration whole. Returns it as it may be shown."""
+    """Replace a loaded service's configuration whole. Returns it as it may be shown.
+
+    Raises ValidationFailed, or Conflict for a cancelled service.
+    """
+    require_not_cancelled(service)
     before = masked(service.config)
     if store_configuration(actor, service, document):
         changes = {"before": before, "after": masked(service.config)}
@@ -61,8 +66,12 @@ def get_version(actor: Actor, identifier: str, number: int) -> ConfigurationVers
 
 
 def restore_version(actor: Actor, service: Service, number: int) -> Document:
-    """Make an earlier version, its secrets included, the newest one. Raises NotFound."""
+    """Make an earlier version, its secrets included, the newest one.
+
+    Raises NotFound, or Conflict for a cancelled service.
+    """
     version = _version_of(service, number)
+    require_not_cancelled(service)
     before = masked(service.config)
     if _store(actor, service, version.document):
         changes = {"before": before, "after": masked(service.config), "restored": number}

@@ -21,8 +21,6 @@ from cms_services.vocabulary import HealthStatus
 _DEFAULT_TIMEOUT = "5s"
 _MAX_TIMEOUT_SECONDS = 60.0
 _DEFAULT_RESPONSE_LIMIT = "1s"
-# Failing one of these means slow or wasteful, not down.
-_SOFT_TYPES = {"response_time", "memory_usage", "tls"}
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,15 @@ def run_checks(checks: Sequence[Check], policy: AddressPolicy) -> list[CheckResu
 
 
 def overall_status(results: Sequence[CheckResult]) -> HealthStatus:
-    """Unhealthy where a check that reaches the service fails, degraded where only soft ones do."""
-    failed = [r for r in results if r.status in (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED)]
-    if any(r.type not in _SOFT_TYPES for r in failed):
-        return HealthStatus.UNHEALTHY
-    if failed:
-        return HealthStatus.DEGRADED
-    if any(r.status is HealthStatus.HEALTHY for r in results):
-        return HealthStatus.HEALTHY
+    """The gravest status that any check found; unknown where none found out anything.
+
+    A check says unhealthy when it can't reach the service or is answered with a failure, and
+    degraded when the service answers but is over a limit.
+    """
+    found = {result.status for result in results}
+    for status in (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED, HealthStatus.HEALTHY):
+        if status in found:
+            return status
     return HealthStatus.UNKNOWN
 
 
@@ -129,10 +128,10 @@ async def _run_one(check: Check, policy: AddressPolicy) -> CheckResult:
         status, message = HealthStatus.UNKNOWN, f"Not checked: {error}."
     except TimeoutError:
         status, message = HealthStatus.UNHEALTHY, f"No answer within {check.timeout_seconds:g} s."
+    except ValueError as error:  # aiohttp's InvalidURL is one too
+        status, message = HealthStatus.UNKNOWN, f"Not checked: {error}."
     except (OSError, aiohttp.ClientError) as error:
         status, message = HealthStatus.UNHEALTHY, f"No connection: {type(error).__name__}."
-    except ValueError as error:
-        status, message = HealthStatus.UNKNOWN, f"Not checked: {error}."
     return CheckResult(
         check.name,
         check.type,

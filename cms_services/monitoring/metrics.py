@@ -115,7 +115,7 @@ def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: ti
         )
     }
     levels = db.session.execute(
-        select(LogEntry.level, func.count(LogEntry.id))
+        select(LogEntry.level, func.count(LogEntry.id).label("number"))
         .where(LogEntry.service_id == service.id, LogEntry.at > start)
         .group_by(LogEntry.level)
     )
@@ -130,7 +130,7 @@ def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: ti
         errors=errors,
         error_rate=errors / requests if requests else None,
         average_response_time=totals["responseTime"][1] if "responseTime" in totals else None,
-        log_entries=dict(levels.tuples().all()),
+        log_entries={row.level: row.number for row in levels},
     )
 
 

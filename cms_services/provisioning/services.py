@@ -14,7 +14,7 @@ from cms_services.catalogue.identifiers import (
     new_cluster_id,
     new_service_number,
 )
-from cms_services.catalogue.lifecycle import transition
+from cms_services.catalogue.lifecycle import require_not_cancelled, transition
 from cms_services.catalogue.models import Service
 from cms_services.clock import now, to_wire
 from cms_services.configuration.documents import Document, masked, merge_patch
@@ -132,8 +132,7 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
         transition(actor, service, Status(status))
     if not changes:
         return service
-    if service.status == Status.CANCELLED:
-        raise Conflict("A cancelled service can't be changed; an admin can restore it.")
+    require_not_cancelled(service)
     before = _shown(service)
     if "type" in changes:
         _change_type(service, ServiceType(changes["type"]))

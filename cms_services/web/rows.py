@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from marshmallow import Schema, fields
 
-from cms_services.configuration.documents import SEALED_MARK
+from cms_services.configuration.documents import SECRET_MARK
 from cms_services.database import AnyRow
 from cms_services.web.fields import Configuration, Number, omits_null
 
@@ -21,7 +21,7 @@ def _document(value: Any) -> Any:
 
 
 def _configuration(value: Any) -> Any:
-    if isinstance(value, str) and SEALED_MARK not in value:
+    if isinstance(value, str) and SECRET_MARK not in value:
         return orjson.Fragment(value)
     return Configuration.to_wire(orjson.loads(value) if isinstance(value, str) else value)
 
