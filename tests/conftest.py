@@ -42,22 +42,43 @@ def need_server(reason: str) -> None:
     pytest.skip(reason)
 
 
+_made_databases: set[tuple[str, str]] = set()
+
+
 def fresh_server_database(kind: str, name: str) -> str:
-    """Make an empty database on a server and return its URL."""
-    base = SERVERS[kind]
-    url = sqlalchemy_url(base)
-    isolation = engine_options(url) | {"isolation_level": "AUTOCOMMIT"}
-    engine = create_engine(url, **isolation, connect_args={"connect_timeout": 3})
+    """Make an empty database on a server and return its URL. It goes when this process ends.
+
+    Its name gets the process's number, so that two runs of the suite don't meet.
+    """
+    name = f"{name}_{os.getpid()}"
     try:
-        with engine.connect() as connection:
-            force = " WITH (FORCE)" if kind == "postgresql" else ""
-            connection.execute(text(f"DROP DATABASE IF EXISTS {name}{force}"))
-            connection.execute(text(f"CREATE DATABASE {name}"))
+        _on_server(kind, _dropping(kind, name), f"CREATE DATABASE {name}")
     except OperationalError:
         need_server(f"{kind} does not answer")
+    _made_databases.add((kind, name))
+    return make_url(SERVERS[kind]).set(database=name).render_as_string(hide_password=False)
+
+
+def pytest_sessionfinish() -> None:
+    for kind, name in _made_databases:
+        _on_server(kind, _dropping(kind, name))
+
+
+def _dropping(kind: str, name: str) -> str:
+    force = " WITH (FORCE)" if kind == "postgresql" else ""
+    return f"DROP DATABASE IF EXISTS {name}{force}"
+
+
+def _on_server(kind: str, *statements: str) -> None:
+    url = sqlalchemy_url(SERVERS[kind])
+    options = engine_options(url) | {"isolation_level": "AUTOCOMMIT"}
+    engine = create_engine(url, **options, connect_args={"connect_timeout": 3})
+    try:
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
     finally:
         engine.dispose()
-    return make_url(base).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session", params=DATABASES)

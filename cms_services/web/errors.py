@@ -110,9 +110,7 @@ def _data_error(error: DataError) -> Response:
 
 def _database_unavailable(error: Exception) -> Response:
     log.error("database unavailable", exc_info=error)
-    response = _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
-    response.headers["Retry-After"] = str(_RETRY_SECONDS)
-    return response
+    return _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
 
 
 def _crash(error: Exception) -> Response:
@@ -132,6 +130,8 @@ def _answer(code: str, message: str, status: int, details: object = None) -> Res
         response = Response(page, status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
+    elif status == 503:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response
 
 
