@@ -1,5 +1,6 @@
 """CMS Services: services.php and a REST API over one catalogue of services."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 
@@ -12,7 +13,7 @@ from cms_services.dashboard.pages import dashboard
 from cms_services.data_files import data_folder
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
-from cms_services.extensions import db, migrate
+from cms_services.extensions import close_reader, db, migrate
 from cms_services.installation import encryption_key, prepare_data_folder, secret_key
 from cms_services.legacy.endpoint import init_legacy
 from cms_services.settings import Settings, load_settings
@@ -55,8 +56,11 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
 
 
 def _configure_flask(app: Flask, settings: Settings) -> None:
+    secret = secret_key(settings)
     app.config.update(
-        SECRET_KEY=secret_key(settings),
+        SECRET_KEY=secret,
+        # A key of its own for tokens, so that no session cookie can be taken for one.
+        TOKEN_KEY=hashlib.sha256(b"cms-services tokens" + secret.encode()).hexdigest(),
         SESSION_COOKIE_NAME="cms_session",
         MAX_CONTENT_LENGTH=_MAX_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=_MAX_BODY_BYTES,
@@ -79,5 +83,6 @@ def _configure_database(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
     db.init_app(app)
     migrate.init_app(app, db)
+    app.teardown_appcontext(close_reader)
     with app.app_context():
         tune_sqlite(db.engine)

@@ -30,12 +30,16 @@ class _CommaList(take.Field[list[str]]):
         return [part.strip() for part in str(value).split(",") if part.strip()]
 
 
+def _origins_of(host: str) -> tuple[str, str]:
+    return f"http://{host}", f"https://{host}"
+
+
 class _Origins(_CommaList):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
         origins = super()._deserialize(value, *args, **kwargs)
         for origin in origins:
             parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            if not parts.netloc or origin not in _origins_of(parts.netloc):
                 raise ValidationError("Not an origin.")
         return origins
 
@@ -73,7 +77,15 @@ class _Switch(take.Boolean):
 
 class _Folder(take.Field[Path]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Path:
-        return Path(str(value)).expanduser().resolve()
+        try:
+            return Path(str(value)).expanduser().resolve()
+        except RuntimeError as error:
+            raise ValidationError("Nobody's home folder.") from error
+
+
+def _port_of(url: str) -> int | None:
+    """Raises ValueError for a port that is no number."""
+    return urlsplit(url).port
 
 
 _PORT = take.Integer(validate=Range(1, 65535))
@@ -121,16 +133,16 @@ class Settings:
     )
     redis_url: str | None = _setting(
         "REDIS_URL",
-        take.String(validate=Regexp(r"^(rediss?|unix)://.*")),
+        take.String(validate=[Regexp(r"^(rediss?|unix)://.*"), _port_of]),
         None,
         "a URL that begins with redis://, rediss:// or unix://",
         "Redis for rate limits that several processes share. Default: each process by itself.",
     )
     secret_key: str | None = _setting(
         "SECRET_KEY",
-        take.String(validate=Length(32)),
+        take.String(validate=Length(16)),
         None,
-        "a random text of at least 32 characters",
+        "a random text of at least 16 characters, better 32",
         "Signs sessions and tokens. Default: generated into the data folder at the first start.",
     )
     encryption_key: bytes | None = _setting(
@@ -191,7 +203,7 @@ class Settings:
     )
     legacy_envelope: str = _setting(
         "LEGACY_ENVELOPE",
-        take.String(validate=Regexp(r"^(?!success$|error$|meta$)[A-Za-z_][A-Za-z0-9_]{0,63}$")),
+        take.String(validate=Regexp(r"^(?!success$|error$|meta$)[A-Za-z_][A-Za-z0-9_]{0,63}\Z")),
         "wrapped",
         "wrapped, bare, or a key name such as services (not success, error or meta)",
         "Shape of a successful services.php answer.",

@@ -178,7 +178,7 @@ def new_person(app: Flask) -> NewPerson:
             user = User(email=email, name=name, password_hash=_PASSWORD_HASH, role=role)
             db.session.add(user)
             db.session.commit()
-            token = issue_tokens(user.id, str(of.config["SECRET_KEY"])).access_token
+            token = issue_tokens(user.id, str(of.config["TOKEN_KEY"])).access_token
             return Person(of.test_client(), user.id, email, token)
 
     return make

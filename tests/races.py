@@ -18,8 +18,8 @@ def answers_of_two_at_once(
 ) -> tuple[TestResponse, TestResponse]:
     """Send two requests so that the second asks for rows while the first is about to write them.
 
-    The first waits before its UPDATE of `table`, until the second reads the table or, in SQLite,
-    waits for the right to write.
+    The first waits before its UPDATE of `table`, until the second reads the table or, in SQLite
+    where it might have to wait for that, begins a transaction.
     """
     first_is_writing, second_is_asking = Event(), Event()
     answers: dict[str, TestResponse] = {}
@@ -29,10 +29,11 @@ def answers_of_two_at_once(
             first_is_writing.set()
             # Bounded only so that a broken test ends.
             assert second_is_asking.wait(10)
-        elif current_thread().name == "second" and (
-            f"FROM {table}" in statement or statement == "BEGIN IMMEDIATE"
-        ):
-            assert first_is_writing.wait(10)
+        elif current_thread().name == "second" and f"FROM {table}" in statement:
+            second_is_asking.set()
+
+    def watch_begin(connection: Any) -> None:
+        if current_thread().name == "second" and connection.dialect.name == "sqlite":
             second_is_asking.set()
 
     def run(name: str, call: Call) -> None:
@@ -41,6 +42,8 @@ def answers_of_two_at_once(
     with app.app_context():
         engine = db.engine
     event.listen(engine, "before_cursor_execute", watch)
+    # Before the application's own listener, which waits for the right to write.
+    event.listen(engine, "begin", watch_begin, insert=True)
     try:
         threads = [
             Thread(target=run, args=(name, call), name=name)
@@ -53,4 +56,5 @@ def answers_of_two_at_once(
             thread.join()
     finally:
         event.remove(engine, "before_cursor_execute", watch)
+        event.remove(engine, "begin", watch_begin)
     return answers["first"], answers["second"]

@@ -21,7 +21,7 @@ from cms_services.errors import (
     Unauthenticated,
     ValidationFailed,
 )
-from cms_services.extensions import db
+from cms_services.extensions import db, reader
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import EventType, Permission, Role
 
@@ -42,42 +42,42 @@ class TokenPair:
     expires_in: int
 
 
-def issue_tokens(user_id: str, secret_key: str) -> TokenPair:
+def issue_tokens(user_id: str, key: str) -> TokenPair:
     """An access and a refresh token for an account (RFC 7519, RFC 8725)."""
     return TokenPair(
-        access_token=_issue(user_id, "access", ACCESS_LIFETIME, secret_key),
-        refresh_token=_issue(user_id, "refresh", REFRESH_LIFETIME, secret_key),
+        access_token=_issue(user_id, "access", ACCESS_LIFETIME, key),
+        refresh_token=_issue(user_id, "refresh", REFRESH_LIFETIME, key),
         expires_in=int(ACCESS_LIFETIME.total_seconds()),
     )
 
 
-def refresh_tokens(refresh_token: str, secret_key: str) -> TokenPair:
+def refresh_tokens(refresh_token: str, key: str) -> TokenPair:
     """Spend a refresh token on a new pair. Raises Unauthenticated and its kin."""
-    claims = _claims(refresh_token, "refresh", secret_key)
+    claims = _claims(refresh_token, "refresh", key)
     actor = _actor_of_jwt(claims)
     _revoke(claims)
-    return issue_tokens(actor.own_id, secret_key)
+    return issue_tokens(actor.own_id, key)
 
 
-def actor_of_token(token: str, secret_key: str) -> Actor:
+def actor_of_token(token: str, key: str) -> Actor:
     """Who a bearer token stands for.
 
     Raises Unauthenticated, TokenExpired or TokenRevoked.
     """
     if token.startswith(PERSONAL_TOKEN_PREFIX):
         return _actor_of_personal_token(token)
-    return _actor_of_jwt(_claims(token, "access", secret_key))
+    return _actor_of_jwt(_claims(token, "access", key))
 
 
 def actor_of_user(user_id: str) -> Actor | None:
     """The account as an actor; None where it is gone or not active."""
-    row = db.session.connection().execute(_ACCOUNT, {"user_id": user_id}).one_or_none()
+    row = reader().execute(_ACCOUNT, {"user_id": user_id}).one_or_none()
     return _to_actor(row) if row and row.active else None
 
 
-def sign_out_token(token: str, kind: str, secret_key: str) -> None:
+def sign_out_token(token: str, kind: str, key: str) -> None:
     """Revoke a JWT until it would have expired. Raises Unauthenticated where it is none."""
-    _revoke(_claims(token, kind, secret_key))
+    _revoke(_claims(token, kind, key))
 
 
 def create_personal_token(
@@ -140,7 +140,7 @@ def prune_revocations() -> int:
     return prune_before(RevokedToken, RevokedToken.expires_at, now())
 
 
-def _issue(user_id: str, kind: str, lifetime: timedelta, secret_key: str) -> str:
+def _issue(user_id: str, kind: str, lifetime: timedelta, key: str) -> str:
     issued = now()
     claims = {
         "iss": _ISSUER,
@@ -151,14 +151,14 @@ def _issue(user_id: str, kind: str, lifetime: timedelta, secret_key: str) -> str
         "nbf": issued,
         "exp": issued + lifetime,
     }
-    return jwt.encode(claims, secret_key, _ALGORITHM)
+    return jwt.encode(claims, key, _ALGORITHM)
 
 
-def _claims(token: str, kind: str, secret_key: str) -> dict[str, str]:
+def _claims(token: str, kind: str, key: str) -> dict[str, str]:
     try:
         claims: dict[str, str] = jwt.decode(
             token,
-            secret_key,
+            key,
             algorithms=[_ALGORITHM],
             audience=kind,
             issuer=_ISSUER,

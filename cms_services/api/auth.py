@@ -20,7 +20,7 @@ from cms_services.errors import Forbidden
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Role
 from cms_services.web import schemas
-from cms_services.web.caller import bearer_token, secret_key, sign_in, sign_out
+from cms_services.web.caller import bearer_token, sign_in, sign_out, token_key
 from cms_services.web.limits import SIGN_IN
 from cms_services.web.operations import PUBLIC, operation
 
@@ -55,7 +55,7 @@ def login(actor: Actor, body: dict[str, Any]) -> TokenPair:
     user = authenticate(body["email"], body["password"])
     if body["session"]:
         sign_in(user)
-    return issue_tokens(user.id, secret_key())
+    return issue_tokens(user.id, token_key())
 
 
 @auth.post("/refresh")
@@ -67,7 +67,7 @@ def login(actor: Actor, body: dict[str, Any]) -> TokenPair:
     answer=schemas.TokenPairOut,
 )
 def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
-    return refresh_tokens(body["refresh_token"], secret_key())
+    return refresh_tokens(body["refresh_token"], token_key())
 
 
 @auth.post("/logout")
@@ -81,9 +81,9 @@ def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
 def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
     token = bearer_token()
     if token is not None:
-        sign_out_token(token, "access", secret_key())
+        sign_out_token(token, "access", token_key())
     if body["refresh_token"] is not None:
-        sign_out_token(body["refresh_token"], "refresh", secret_key())
+        sign_out_token(body["refresh_token"], "refresh", token_key())
     sign_out()
     return {"signed_out": True}
 

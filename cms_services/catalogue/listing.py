@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select
 from sqlalchemy.ext.compiler import compiles
 
 from cms_services.actor import Actor
@@ -18,7 +18,7 @@ from cms_services.catalogue.access import READABLE
 from cms_services.catalogue.models import Service
 from cms_services.database import AnyRow, AnySelect, Moment, lean
 from cms_services.errors import ValidationFailed
-from cms_services.extensions import db
+from cms_services.extensions import reader
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.projects.models import Project
 from cms_services.vocabulary import TYPES_OF_FAMILY, Family, Status
@@ -80,7 +80,16 @@ _SORT_COLUMNS: dict[str, ColumnElement[Any]] = {
 _OLDEST_FIRST = "createdAt"
 SORT_NAMES = tuple(_SORT_COLUMNS)
 
+
+def _of_family(family: Family) -> ColumnElement[bool]:
+    # Written out, since a list of parameters is expanded anew at each execution.
+    return _service.type.in_([literal_column(f"'{each}'") for each in TYPES_OF_FAMILY[family]])
+
+
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
+    "component": _of_family(Family.COMPONENT),
+    "subscription": _of_family(Family.SUBSCRIPTION),
+    "alive": _service.status != literal_column(f"'{Status.CANCELLED}'"),
     "own": _service.user_id == bindparam("own"),
     "readable": READABLE,
     "statuses": _service.status.in_(bindparam("statuses", expanding=True)),
@@ -109,11 +118,9 @@ def list_components(
     actor: Actor, wanted: ServiceFilter, limit: int | None = None, offset: int = 0
 ) -> Sequence[AnyRow]:
     """Components that the caller may read, newest last; cancelled ones only where asked for."""
-    values = _values(actor, wanted) | {
-        "types": _of_family(Family.COMPONENT, wanted.types),
-        "statuses": wanted.statuses or [s for s in Status if s is not Status.CANCELLED],
-    }
-    query = _statement(COMPONENT_COLUMNS, frozenset(values), _OLDEST_FIRST)
+    values = _values(actor, wanted)
+    fixed = {"component"} if wanted.statuses else {"component", "alive"}
+    query = _statement(COMPONENT_COLUMNS, frozenset(fixed.union(values)), _OLDEST_FIRST)
     if limit is not None or offset:
         # MariaDB and SQLite know no OFFSET without LIMIT.
         query = query.limit(limit if limit is not None else 2**31).offset(offset)
@@ -124,17 +131,13 @@ def list_own_subscriptions(
     actor: Actor, wanted: ServiceFilter, sort: str | None, limit: int | None, cursor: str | None
 ) -> Page[AnyRow]:
     """The caller's own subscriptions, all of them where no limit is given."""
-    values = _values(actor, wanted) | {
-        "own": actor.own_id,
-        "types": _of_family(Family.SUBSCRIPTION, wanted.types),
-    }
+    values = _values(actor, wanted) | {"own": actor.own_id}
     values.pop("readable", None)
+    conditions = frozenset({"subscription", *values})
     if limit is None and cursor is None:
-        rows = _rows(
-            _statement(SUBSCRIPTION_COLUMNS, frozenset(values), sort or _OLDEST_FIRST), values
-        )
+        rows = _rows(_statement(SUBSCRIPTION_COLUMNS, conditions, sort or _OLDEST_FIRST), values)
         return Page(rows, len(rows), None)
-    query = _statement(SUBSCRIPTION_COLUMNS, frozenset(values), None).params(values)
+    query = _statement(SUBSCRIPTION_COLUMNS, conditions, None).params(values)
     return paged(query, sort_order(sort), limit or 50, cursor)
 
 
@@ -151,7 +154,7 @@ def count_services(actor: Actor, wanted: ServiceFilter) -> int:
     """How many services list_services() would give over all pages."""
     values = _values(actor, wanted)
     query = _statement(_COUNT, frozenset(values), None)
-    return db.session.connection().execute(query, values).scalar() or 0
+    return reader().execute(query, values).scalar() or 0
 
 
 def sort_order(sort: str | None) -> tuple[SortKey, ...]:
@@ -188,7 +191,7 @@ def _statement(
 
 
 def _rows(query: AnySelect, values: Mapping[str, Any]) -> Sequence[AnyRow]:
-    return db.session.connection().execute(query, values).all()
+    return reader().execute(query, values).all()
 
 
 def _values(actor: Actor, wanted: ServiceFilter) -> dict[str, Any]:
@@ -203,10 +206,6 @@ def _values(actor: Actor, wanted: ServiceFilter) -> dict[str, Any]:
     if wanted.q:
         values["needle"] = f"%{_escaped(wanted.q.lower())}%"
     return values
-
-
-def _of_family(family: Family, wanted: Sequence[str]) -> list[str]:
-    return [each for each in TYPES_OF_FAMILY[family] if not wanted or each in wanted]
 
 
 def _escaped(text: str) -> str:

@@ -52,7 +52,7 @@ def load_project(
 
     For a change the row is locked until the transaction ends.
     """
-    project = db.session.get(Project, project_id, with_for_update=for_change or None)
+    project = db.session.get(Project, project_id, with_for_update=None)
     if project is None:
         raise NotFound("There is no such project.")
     role = role_in_project(actor, project.id)

@@ -75,11 +75,11 @@ def bearer_token() -> str | None:
 def _resolve() -> Actor:
     token = bearer_token()
     if token is not None:
-        return actor_of_token(token, secret_key())
+        return actor_of_token(token, token_key())
     user = current_user._get_current_object()
     return user.actor if isinstance(user, SignedInUser) else ANONYMOUS
 
 
-def secret_key() -> str:
+def token_key() -> str:
     """The key that signs this application's tokens."""
-    return str(current_app.config["SECRET_KEY"])
+    return str(current_app.config["TOKEN_KEY"])

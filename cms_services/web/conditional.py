@@ -28,5 +28,6 @@ def with_entity_tag(response: Response, resource: Any = None) -> Response:
     response.set_etag(tag)
     if request.method in ("GET", "HEAD"):
         response.headers.setdefault("Cache-Control", "private, no-cache")
-        response.make_conditional(request)
+        if "If-None-Match" in request.headers:
+            response.make_conditional(request)
     return response

@@ -80,22 +80,26 @@ def _begin() -> None:
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    elapsed = time.perf_counter() - g.started
-    operation = g.get("operation") or (request.url_rule.rule if request.url_rule else "unmatched")
+    # Each use of the stand-ins costs a look-up, and this runs at every request.
+    context = g._get_current_object()  # type: ignore[attr-defined]
+    current = request._get_current_object()
+    response.headers["X-Request-ID"] = context.request_id
+    elapsed = time.perf_counter() - context.started
+    rule = current.url_rule
+    operation = context.get("operation") or (rule.rule if rule else "unmatched")
     # Methods are words of the caller's; an unknown one must not make a new series.
-    method = request.method if request.url_rule else "ANY"
+    method = current.method if rule else "ANY"
     _REQUESTS.labels(method, operation, str(response.status_code)).inc()
     _DURATION.labels(method, operation).observe(elapsed)
-    actor = g.get("actor")
+    actor = context.get("actor")
     log.info(
         "request",
         user=actor.user_id if actor else None,
-        method=request.method,
+        method=current.method,
         operation=operation,
         status=response.status_code,
         duration_ms=round(elapsed * 1000, 2),
-        address=request.remote_addr,
+        address=current.remote_addr,
     )
     return response
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cms_services.database import begin_writing
-from cms_services.extensions import db
+from cms_services.extensions import close_reader, db
 
 
 @contextmanager
@@ -13,12 +13,15 @@ def reading() -> Iterator[None]:
     try:
         yield
     finally:
-        db.session.rollback()
+        if db.session.registry.has():
+            db.session.rollback()
+        close_reader()
 
 
 @contextmanager
 def writing() -> Iterator[None]:
     """A transaction that commits at the end of the block, or leaves nothing when it raises."""
+    close_reader()
     db.session.rollback()
     begin_writing(db.session())
     try:

@@ -48,8 +48,9 @@ def run_due_jobs() -> None:
         try:
             _run_if_due(job)
         except Exception:
-            db.session.rollback()
             log.exception("job failed", job=job.name)
+            # Its connection may be broken too, and then could not even roll back.
+            db.session().invalidate()
 
 
 def _run_if_due(job: Job) -> None:

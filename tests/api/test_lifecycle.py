@@ -93,7 +93,7 @@ class TestCancelled:
 
             app = alice.client.application
             with app.app_context():
-                token = issue_tokens(alice.user_id, str(app.config["SECRET_KEY"])).access_token
+                token = issue_tokens(alice.user_id, str(app.config["TOKEN_KEY"])).access_token
             answer = alice.delete(path, headers={"Authorization": f"Bearer {token}"})
             assert data_of(answer)["status"] == "cancelled"
         error_of(admin.post(f"{path}/restore"), 409, "CONFLICT")

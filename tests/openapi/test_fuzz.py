@@ -38,7 +38,7 @@ def token(fuzzed_app: Flask) -> str:
         user = User(email="fuzz@example.com", name="Fuzz", password_hash="-", role=Role.ADMIN)
         db.session.add(user)
         db.session.commit()
-        return issue_tokens(user.id, str(fuzzed_app.config["SECRET_KEY"])).access_token
+        return issue_tokens(user.id, str(fuzzed_app.config["TOKEN_KEY"])).access_token
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))

@@ -377,7 +377,7 @@ class TestFailures:
         self, make_bare_app: MakeApp
     ) -> None:
         app = make_bare_app(DATABASE_URL=NO_DATABASE)
-        token = issue_tokens("1", str(app.config["SECRET_KEY"])).access_token
+        token = issue_tokens("1", str(app.config["TOKEN_KEY"])).access_token
         headers = {"Authorization": f"Bearer {token}"}
         client = app.test_client()
         for answer in (

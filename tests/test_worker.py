@@ -1,0 +1,278 @@
+"""The background worker's jobs: what they remove, when, and which of several workers does them."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, insert, select, text
+
+from cms_services import pruning
+from cms_services.accounts.models import RevokedToken
+from cms_services.audit.models import AuditEntry
+from cms_services.catalogue.models import Service
+from cms_services.clock import fixed_at
+from cms_services.events.models import Event
+from cms_services.extensions import db
+from cms_services.idempotency.models import IdempotencyKey
+from cms_services.monitoring.models import LogEntry, MetricSample
+from cms_services.vocabulary import Role
+from cms_services.worker import loop
+from cms_services.worker.jobs import Job
+from cms_services.worker.loop import run_due_jobs
+from cms_services.worker.models import JobClaim
+from tests.conftest import MakeApp, NewPerson
+from tests.people import Person
+
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def run_jobs(app: Flask, at: datetime) -> None:
+    with fixed_at(at), app.app_context():
+        run_due_jobs()
+
+
+def count(app: Flask, model: Any, *conditions: Any) -> int:
+    with app.app_context():
+        return db.session.scalar(select(func.count()).select_from(model).where(*conditions)) or 0
+
+
+class TestPurging:
+    def test_a_cancelled_service_goes_after_the_retention_time_with_all_that_is_its(
+        self, app: Flask, new_person: NewPerson
+    ) -> None:
+        with fixed_at(START):
+            alice = new_person("Alice")
+            kept, gone = furnished(alice, "Kept"), furnished(alice, "Gone")
+            assert alice.delete(f"/api/services/{gone['id']}").status_code == 200
+        before = belongings(app, gone)
+        assert all(before.values())
+
+        run_jobs(app, START + 30 * DAY - SECOND)
+        assert count(app, Service, Service.id == gone["id"]) == 1
+        assert belongings(app, gone) == before
+        assert notes(app, gone) == []
+
+        run_jobs(app, START + 30 * DAY)
+        assert count(app, Service, Service.id == gone["id"]) == 0
+        assert not any(belongings(app, gone).values())
+        assert notes(app, gone) == [("system", None, alice.user_id)]
+        assert count(app, Event, Event.subject == gone["id"], Event.type == "service.purged") == 1
+        assert count(app, Service, Service.id == kept["id"]) == 1
+        assert belongings(app, kept) == before
+
+        run_jobs(app, START + 31 * DAY)
+        assert len(notes(app, gone)) == 1
+
+    def test_one_that_was_restored_stays(self, app: Flask, new_person: NewPerson) -> None:
+        with fixed_at(START):
+            alice, admin = new_person("Alice"), new_person("Ada", Role.ADMIN)
+            path = f"/api/services/{alice.new_service()['id']}"
+            assert alice.delete(path).status_code == 200
+            assert admin.post(f"{path}/restore").status_code == 200
+        run_jobs(app, START + 90 * DAY)
+        assert count(app, Service) == 1
+
+
+def furnished(owner: Person, name: str) -> dict[str, Any]:
+    """A service that has something in every table that belongs to it."""
+    service = owner.new_service(name=name, configuration={"port": 1})
+    path = f"/api/services/{service['id']}"
+    entries = [{"level": "info", "message": "hello"}]
+    samples = [{"name": "cpu", "value": 1}]
+    for what, body, status in (
+        ("config", {"port": 2}, 200),
+        ("logs", {"entries": entries}, 202),
+        ("metrics", {"samples": samples}, 202),
+        ("health", None, 200),
+    ):
+        answer = owner.post(f"{path}/{what}", json=body)
+        assert answer.status_code == status, answer.text
+    return service
+
+
+def belongings(app: Flask, service: dict[str, Any]) -> dict[str, int]:
+    """How many rows of each table belong to a service."""
+    owners = [
+        (mapper.class_, column)
+        for mapper in db.Model.registry.mappers
+        for column in mapper.local_table.columns
+        if any(key.references(Service.__table__) for key in column.foreign_keys)
+    ]
+    assert len(owners) >= 4
+    return {model.__name__: count(app, model, column == service["id"]) for model, column in owners}
+
+
+def notes(app: Flask, service: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
+    """Who purged a service, and whose it was, as the audit trail has it."""
+    entry = AuditEntry
+    query = select(entry.actor_name, entry.actor_id, entry.owner_id).where(
+        entry.target_id == service["id"], entry.action == "service.purged"
+    )
+    with app.app_context():
+        return [tuple(row) for row in db.session.execute(query)]
+
+
+class TestRetention:
+    def test_what_is_older_than_its_retention_time_goes_and_the_rest_stays(
+        self, make_app: MakeApp, new_person: NewPerson
+    ) -> None:
+        app = make_app(LOG_RETENTION_DAYS="2", METRIC_RETENTION_DAYS="3")
+        with fixed_at(START):
+            alice = new_person("Alice")
+            service_id = alice.new_service()["id"]
+            for name in ("first", "second"):
+                body = {"name": name, "type": "api"}
+                alice.post("/api/services", json=body, headers={"Idempotency-Key": name})
+        with app.app_context():
+            for age in (0 * DAY, 2 * DAY, 2 * DAY + SECOND, 3 * DAY, 3 * DAY + SECOND):
+                entry = {"at": START - age, "level": "info", "message": str(age), "attributes": {}}
+                sample = {"at": START - age, "name": "cpu", "value": 1.0, "labels": {}}
+                db.session.add(LogEntry(service_id=service_id, **entry))
+                db.session.add(MetricSample(service_id=service_id, **sample))
+                db.session.add(RevokedToken(jti=str(age), expires_at=START - age))
+                db.session.add(JobClaim(job=str(age), period_start=START - age))
+            db.session.commit()
+
+        run_jobs(app, START)
+        assert moments(app, LogEntry.at) == [START - 2 * DAY, START]
+        assert moments(app, MetricSample.at) == [
+            START - 3 * DAY,
+            START - 2 * DAY - SECOND,
+            START - 2 * DAY,
+            START,
+        ]
+        assert moments(app, RevokedToken.expires_at) == [START]
+        old_claims = JobClaim.period_start < START - 2 * DAY
+        assert count(app, JobClaim, old_claims) == 0
+        assert count(app, JobClaim, JobClaim.period_start == START - 2 * DAY) == 1
+        assert count(app, IdempotencyKey) == 2
+        run_jobs(app, START + DAY + SECOND)
+        assert count(app, IdempotencyKey) == 0
+
+    def test_more_than_a_batch_goes_in_several_turns(
+        self, app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pruning, "_BATCH", 10)
+        service_id = alice.new_service()["id"]
+        ages = [31 * DAY + MINUTE * n for n in range(25)] + [29 * DAY]
+        entry = {"service_id": service_id, "level": "info", "message": "m", "attributes": {}}
+        with app.app_context():
+            rows = [entry | {"at": START - age, "source": ""} for age in ages]
+            db.session.execute(insert(LogEntry), rows)
+            db.session.commit()
+        left = []
+        for turn in range(4):
+            run_jobs(app, START + turn * MINUTE)
+            left.append(count(app, LogEntry))
+        assert left == [16, 6, 1, 1]
+
+
+def moments(app: Flask, column: Any) -> list[datetime]:
+    with app.app_context():
+        return list(db.session.scalars(select(column).order_by(column)))
+
+
+Work = Callable[[], int]
+
+
+@pytest.fixture
+def set_jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replace the table of jobs by these, each due once a minute."""
+
+    def set_to(**jobs: Work) -> None:
+        table = tuple(Job(name, MINUTE, lambda _, run=run: run()) for name, run in jobs.items())
+        monkeypatch.setattr(loop, "JOBS", table)
+
+    return set_to
+
+
+SetJobs = Callable[..., None]
+
+
+class TestSeveralWorkers:
+    def test_exactly_one_of_them_does_a_job_in_a_period(
+        self, app: Flask, set_jobs: SetJobs
+    ) -> None:
+        done: list[str] = []
+        workers = 4
+        begin = threading.Barrier(workers)
+
+        def slow(name: str) -> Work:
+            def run() -> int:
+                done.append(name)
+                time.sleep(0.1)
+                return 1
+
+            return run
+
+        set_jobs(first=slow("first"), second=slow("second"))
+
+        def work(at: datetime) -> None:
+            begin.wait(10)
+            with app.app_context():
+                run_due_jobs()
+
+        for period in range(3):
+            with fixed_at(START + period * MINUTE), ThreadPoolExecutor(workers) as pool:
+                list(pool.map(work, [START] * workers))
+            assert sorted(done) == ["first"] * (period + 1) + ["second"] * (period + 1)
+        run_jobs(app, START + 2 * MINUTE + 59 * SECOND)
+        assert len(done) == 6
+
+
+class TestAFailingJob:
+    def test_it_stops_no_other_leaves_nothing_and_is_tried_again(
+        self, app: Flask, set_jobs: SetJobs
+    ) -> None:
+        tries: list[str] = []
+
+        def failing() -> int:
+            tries.append("failing")
+            db.session.add(RevokedToken(jti=f"half {len(tries)}", expires_at=START))
+            db.session.flush()
+            if tries.count("failing") == 1:
+                raise RuntimeError("no luck")
+            return 1
+
+        def other() -> int:
+            tries.append("other")
+            return 0
+
+        set_jobs(failing=failing, other=other)
+        run_jobs(app, START)
+        assert tries == ["failing", "other"]
+        assert count(app, RevokedToken) == 0
+        run_jobs(app, START + 5 * SECOND)
+        assert tries == ["failing", "other", "failing"]
+        assert moments(app, RevokedToken.jti) == ["half 3"]
+        run_jobs(app, START + 10 * SECOND)
+        assert len(tries) == 3
+
+    @pytest.mark.parametrize("ending", ["broken statement", "lost connection"])
+    def test_neither_does_one_that_breaks_its_connection(
+        self, app: Flask, set_jobs: SetJobs, ending: str
+    ) -> None:
+        tries: list[str] = []
+
+        def breaking() -> int:
+            tries.append("breaking")
+            if ending == "broken statement":
+                db.session.execute(text("SELECT nothing FROM nowhere"))
+            driver: Any = db.session.connection().connection.driver_connection
+            driver.close()
+            raise RuntimeError("the network is gone")
+
+        def other() -> int:
+            tries.append("other")
+            return 0
+
+        set_jobs(breaking=breaking, other=other)
+        run_jobs(app, START)
+        run_jobs(app, START + 5 * SECOND)
+        assert tries == ["breaking", "other", "breaking"]
