@@ -1,4 +1,4 @@
-"""The hot paths against a bare Flask view: `make bench`, or `python -m benchmarks.reads_and_creates`.
+"""The hot paths against a bare Flask view, by `make bench`.
 
 On an SQLite of its own, with rate limits off, it measures signed-in getServices of 50 services,
 GET /api/services/active with 50 and with 5,000, and createService; for the lists also the same
@@ -67,9 +67,7 @@ def main() -> None:
             _show("createService", _load(base + "/services.php", cookie, options, script))
 
 
-def _measure_list(
-    base: str, measured: Measured, options: argparse.Namespace, folder: Path
-) -> None:
+def _measure_list(base: str, measured: Measured, options: argparse.Namespace, folder: Path) -> None:
     cookie = _sign_in(base, measured.email)
     url = base + measured.path
     payload = folder / "payload.json"
@@ -116,9 +114,7 @@ def _fill(settings: dict[str, str]) -> None:
             db.session.add(user)
             db.session.flush()
             if components:
-                db.session.add(
-                    ProjectMember(project_id=project.id, user_id=user.id, role="owner")
-                )
+                db.session.add(ProjectMember(project_id=project.id, user_id=user.id, role="owner"))
             rows = [_row(user.id, n, "api", project.id) for n in range(components)]
             rows += [_row(user.id, n, "hosting", None) for n in range(subscriptions)]
             db.session.execute(insert(Service), rows)

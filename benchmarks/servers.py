@@ -72,7 +72,9 @@ def wrk(
         command += ["-s", str(script)]
     text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    broken = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
+    )
     return Load(
         rate=float(_found(r"Requests/sec:\s+([\d.]+)", text)),
         p50=_milliseconds(_found(r"\n\s+50%\s+(\S+)", text)),

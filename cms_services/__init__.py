@@ -61,6 +61,8 @@ def _configure_flask(app: Flask, settings: Settings) -> None:
         SECRET_KEY=secret,
         # A key of its own for tokens, so that no session cookie can be taken for one.
         TOKEN_KEY=hashlib.sha256(b"cms-services tokens" + secret.encode()).hexdigest(),
+        # Flask's own answer to OPTIONS is an empty page of HTML.
+        PROVIDE_AUTOMATIC_OPTIONS=False,
         SESSION_COOKIE_NAME="cms_session",
         MAX_CONTENT_LENGTH=_MAX_BODY_BYTES,
         MAX_FORM_MEMORY_SIZE=_MAX_BODY_BYTES,

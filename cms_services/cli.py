@@ -70,6 +70,9 @@ def main() -> None:
         try:
             FlaskGroup(create_app=lambda: app, add_default_commands=False)()
         except DBAPIError as error:
+            # Without a statement it was the connecting that failed.
+            if error.statement is not None:
+                raise
             with app.app_context():
                 raise unreachable_database(current_settings(), error) from error
     except (SettingError, InstallationError) as error:

@@ -120,14 +120,13 @@ def ensure_admin(settings: Settings) -> str | None:
     return generated
 
 
-def unreachable_database(settings: Settings, error: DBAPIError) -> Exception:
-    """What to raise for a database error: one line where the connecting failed, else itself."""
-    if error.statement is not None:
-        return error
+def unreachable_database(settings: Settings, error: DBAPIError) -> InstallationError:
+    """The one line that tells why no connection could be made, without the password."""
     url = make_url(settings.effective_database_url)
     shown = url.set(query={}).render_as_string(hide_password=True)
-    reason = str(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
-    return InstallationError(f"DATABASE_URL: {shown} can't be used ({reason.splitlines()[0]}).")
+    told = str(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
+    reason, _, _ = told.partition("\n")
+    return InstallationError(f"DATABASE_URL: {shown} can't be used ({reason}).")
 
 
 def _require_usable_url(url: str) -> None:

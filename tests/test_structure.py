@@ -189,7 +189,7 @@ BAD = {
         "sqlite:////dev/null/shop.sqlite3",
     ],
     "REDIS_URL": ["127.0.0.1:6379", "http://127.0.0.1:6379", "redis://127.0.0.1:port"],
-    "SECRET_KEY": ["x" * 31],
+    "SECRET_KEY": ["x" * 15],
     "ENCRYPTION_KEY": ["x", "not base64!", base64.b64encode(b"x" * 31).decode()],
     "CMS_ADMIN_EMAIL": ["admin", "admin@", "a b@example.com", f"{'a' * 250}@example.com"],
     "WEB_CONCURRENCY": ["0", "257", "many"],

@@ -140,14 +140,14 @@ class TestRetention:
             db.session.commit()
 
         run_jobs(app, START)
-        assert moments(app, LogEntry.at) == [START - 2 * DAY, START]
-        assert moments(app, MetricSample.at) == [
+        assert column_of(app, LogEntry.at) == [START - 2 * DAY, START]
+        assert column_of(app, MetricSample.at) == [
             START - 3 * DAY,
             START - 2 * DAY - SECOND,
             START - 2 * DAY,
             START,
         ]
-        assert moments(app, RevokedToken.expires_at) == [START]
+        assert column_of(app, RevokedToken.expires_at) == [START]
         old_claims = JobClaim.period_start < START - 2 * DAY
         assert count(app, JobClaim, old_claims) == 0
         assert count(app, JobClaim, JobClaim.period_start == START - 2 * DAY) == 1
@@ -173,7 +173,7 @@ class TestRetention:
         assert left == [16, 6, 1, 1]
 
 
-def moments(app: Flask, column: Any) -> list[datetime]:
+def column_of(app: Flask, column: Any) -> list[Any]:
     with app.app_context():
         return list(db.session.scalars(select(column).order_by(column)))
 
@@ -213,14 +213,15 @@ class TestSeveralWorkers:
 
         set_jobs(first=slow("first"), second=slow("second"))
 
-        def work(at: datetime) -> None:
+        def work() -> None:
             begin.wait(10)
             with app.app_context():
                 run_due_jobs()
 
         for period in range(3):
             with fixed_at(START + period * MINUTE), ThreadPoolExecutor(workers) as pool:
-                list(pool.map(work, [START] * workers))
+                for worker in [pool.submit(work) for _ in range(workers)]:
+                    worker.result(20)
             assert sorted(done) == ["first"] * (period + 1) + ["second"] * (period + 1)
         run_jobs(app, START + 2 * MINUTE + 59 * SECOND)
         assert len(done) == 6
@@ -250,7 +251,7 @@ class TestAFailingJob:
         assert count(app, RevokedToken) == 0
         run_jobs(app, START + 5 * SECOND)
         assert tries == ["failing", "other", "failing"]
-        assert moments(app, RevokedToken.jti) == ["half 3"]
+        assert column_of(app, RevokedToken.jti) == ["half 3"]
         run_jobs(app, START + 10 * SECOND)
         assert len(tries) == 3
 

@@ -101,7 +101,7 @@ def _schema_name(schema: Any) -> str:
 def _describe(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_"),
-        "tags": [rule.endpoint.partition(".")[0]],
+        "tags": [_tag(rule.rule)],
         "summary": op.summary,
         "parameters": _parameters(rule, method, op),
         "responses": _responses(rule, method, op),
@@ -116,6 +116,11 @@ def _describe(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
     if body is not None:
         described["requestBody"] = body
     return described
+
+
+def _tag(path: str) -> str:
+    """What the page groups by: services, auth, projects..., and operation for the rest."""
+    return path.split("/")[2] if path.startswith("/api/") else "operation"
 
 
 def _parameters(rule: Rule, method: str, op: Operation) -> list[Any]:

@@ -103,13 +103,11 @@ def set_member(actor: Actor, project_id: str, user_id: str, body: dict[str, Any]
 
 @projects.delete("/<project_id>/members/<user_id>")
 @operation(
-    "End somebody's part in a project",
+    "End somebody's part in a project, or one's own",
     Permission.PROJECTS_WRITE,
     transaction="write",
     answer=schemas.MemberOut,
     many=True,
 )
 def remove_member(actor: Actor, project_id: str, user_id: str) -> Any:
-    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
-    sharing.remove_member(actor, project, user_id)
-    return sharing.list_members(project)
+    return sharing.list_members(sharing.remove_member(actor, project_id, user_id))

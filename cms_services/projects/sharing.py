@@ -52,7 +52,7 @@ def load_project(
 
     For a change the row is locked until the transaction ends.
     """
-    project = db.session.get(Project, project_id, with_for_update=None)
+    project = db.session.get(Project, project_id, with_for_update=for_change or None)
     if project is None:
         raise NotFound("There is no such project.")
     role = role_in_project(actor, project.id)
@@ -162,8 +162,13 @@ def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) 
         _note(actor, EventType.PROJECT_MEMBER_SET, project, changes)
 
 
-def remove_member(actor: Actor, project: Project, user_id: str) -> None:
-    """End somebody's part. Raises NotFound, or Conflict for the last owner."""
+def remove_member(actor: Actor, project_id: str, user_id: str) -> Project:
+    """End somebody's part, which owners may, or one's own, which every member may.
+
+    Returns the project. Raises NotFound, Forbidden, or Conflict for the last owner.
+    """
+    allowed = tuple(ProjectRole) if user_id == actor.user_id else (ProjectRole.OWNER,)
+    project = load_project(actor, project_id, allowed, for_change=True)
     member = db.session.get(ProjectMember, (project.id, user_id))
     if member is None:
         raise NotFound("There is no such member.")
@@ -172,6 +177,7 @@ def remove_member(actor: Actor, project: Project, user_id: str) -> None:
     changes = {"before": {"userId": user_id, "role": member.role}}
     db.session.delete(member)
     _note(actor, EventType.PROJECT_MEMBER_REMOVED, project, changes)
+    return project
 
 
 def _require_another_owner(project: Project, user_id: str) -> None:

@@ -13,8 +13,9 @@ _TIMES = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 class WireJSON(JSONProvider):
     """JSON by orjson, with times in UTC ending in Z."""
 
-    def dumps(self, obj: Any, **_: Any) -> str:
-        return self.to_bytes(obj).decode()
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        indent = orjson.OPT_INDENT_2 if kwargs.get("indent") else 0
+        return orjson.dumps(obj, option=_TIMES | indent).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         return orjson.loads(s)

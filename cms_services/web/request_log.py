@@ -81,8 +81,8 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     # Each use of the stand-ins costs a look-up, and this runs at every request.
-    context = g._get_current_object()  # type: ignore[attr-defined]
-    current = request._get_current_object()
+    context = g._get_current_object()
+    current = request._get_current_object()  # type: ignore[attr-defined]
     response.headers["X-Request-ID"] = context.request_id
     elapsed = time.perf_counter() - context.started
     rule = current.url_rule

@@ -236,6 +236,9 @@ class HealthOut(HealthHistoryOut):
     service_id = fields.String(data_key="serviceId", required=True)
     uptime = fields.Nested(UptimeOut, required=True)
 
+    class Meta(AnswerSchema.Meta):
+        fields = ("service_id", "status", "checked_at", "response_time_ms", "checks", "uptime")
+
 
 class TimeframeQuery(WireSchema):
     timeframe = _Timeframe(load_default="24h")

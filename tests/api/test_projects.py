@@ -343,3 +343,12 @@ class TestRemoving:
         error_of(alice.delete(path), 404, "NOT_FOUND")
         assert data_of(bob.get("/api/projects")) == []
         new_project(bob, "shop")
+
+
+def test_a_member_leaves_by_itself_and_removes_nobody_else(alice: Person, bob: Person) -> None:
+    members = f"/api/projects/{new_project(alice)['id']}/members"
+    alice.put(f"{members}/{bob.user_id}", json={"role": "viewer"})
+    error_of(bob.delete(f"{members}/{alice.user_id}"), 403, "FORBIDDEN")
+    left = data_of(bob.delete(f"{members}/{bob.user_id}"))
+    assert [member["userId"] for member in left] == [alice.user_id]
+    error_of(bob.get(members), 403, "FORBIDDEN")
