@@ -1,7 +1,7 @@
 """The yardstick: a bare Flask view that answers the same payload and does nothing else.
 
-`BARE_PAYLOAD` names a JSON file. `/json` encodes its parsed content at each request, as a plain view
-does with its rows; `/bytes` sends the file's bytes as they are.
+`BARE_PAYLOAD` names a JSON file. `/json` encodes its parsed content at each request, as a view
+does with rows; `/bytes` sends the file's bytes as they are.
 """
 
 import os

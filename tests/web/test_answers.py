@@ -113,14 +113,15 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("method", "path", "allowed"),
         [
-            ("DELETE", "/api/services", {"GET", "HEAD", "OPTIONS", "POST"}),
-            ("POST", "/api/services/1", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}),
-            ("GET", "/api/auth/login", {"OPTIONS", "POST"}),
-            ("BREW", "/api/audit", {"GET", "HEAD", "OPTIONS"}),
-            ("TRACE", "/api/templates", {"GET", "HEAD", "OPTIONS"}),
-            ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
-            ("PUT", "/services.php", {"GET", "HEAD", "OPTIONS", "POST"}),
-            ("DELETE", "/services.php?deleteService=1", {"GET", "HEAD", "OPTIONS", "POST"}),
+            ("DELETE", "/api/services", {"GET", "HEAD", "POST"}),
+            ("POST", "/api/services/1", {"DELETE", "GET", "HEAD", "PATCH"}),
+            ("GET", "/api/auth/login", {"POST"}),
+            ("BREW", "/api/audit", {"GET", "HEAD"}),
+            ("TRACE", "/api/templates", {"GET", "HEAD"}),
+            ("POST", "/healthz", {"GET", "HEAD"}),
+            ("OPTIONS", "/api/events", {"GET", "HEAD"}),
+            ("PUT", "/services.php", {"GET", "HEAD", "POST"}),
+            ("DELETE", "/services.php?deleteService=1", {"GET", "HEAD", "POST"}),
             ("GET", "/services.php?deleteService=1", {"POST"}),
         ],
     )
