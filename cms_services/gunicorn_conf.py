@@ -33,13 +33,22 @@ _worker: subprocess.Popen[bytes] | None = None
 
 
 def when_ready(server: Any) -> None:
-    """Start the background worker beside the web processes."""
+    """Start the background worker beside the web processes, and let SIGINT stop gracefully too."""
     global _worker
+    server.handle_int = server.handle_term
     _worker = subprocess.Popen(  # noqa: S603 - our own interpreter and package
         [sys.executable, "-m", "cms_services", "worker", "--beside", str(os.getpid())],
         # A terminal's Ctrl-C reaches it too, and would end its imports with a traceback.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let the first process alone answer a terminal's Ctrl-C, which reaches every process.
+
+    Told twice to stop, a web process would drop the requests it is still answering.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def on_exit(server: Any) -> None:

@@ -8,7 +8,7 @@ REQUIRE_SERVERS=1.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from flask import Flask
@@ -35,7 +35,7 @@ REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
 _PASSWORD_HASH = hash_password(PASSWORD)
 
 
-def need_server(reason: str) -> None:
+def need_server(reason: str) -> NoReturn:
     """Skip for want of a server, or fail where all are required."""
     if REQUIRE_SERVERS:
         pytest.fail(reason)

@@ -7,7 +7,7 @@ from cms_services.api.configuration import configuration
 from cms_services.api.documentation import documentation
 from cms_services.api.downloads import downloads
 from cms_services.api.monitoring import monitoring
-from cms_services.api.operations import operations
+from cms_services.api.status import status
 from cms_services.api.projects import projects
 from cms_services.api.records import records
 from cms_services.api.services import services
@@ -24,7 +24,7 @@ def init_api(app: Flask) -> None:
         projects,
         users,
         records,
-        operations,
+        status,
         documentation,
     ):
         app.register_blueprint(blueprint)

@@ -1,8 +1,12 @@
 """/api/services: creating, reading, listing and changing services."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
+from cms_services.accounts.tokens import issue_tokens
+from cms_services.clock import fixed_at, now
 from tests.conftest import MakeApp, NewPerson
 from tests.people import Person, data_of, error_of
 
@@ -309,6 +313,15 @@ class TestIdempotency:
     def test_keys_of_two_people_are_two_keys(self, alice: Person, bob: Person) -> None:
         one, other = data_of(self.create(alice, "k"), 201), data_of(self.create(bob, "k"), 201)
         assert one["id"] != other["id"]
+
+    def test_after_a_day_a_key_is_a_new_one(self, alice: Person) -> None:
+        first = data_of(self.create(alice, "k"), 201)
+        with fixed_at(now() + timedelta(hours=23, minutes=59)):
+            assert data_of(self.create(alice, "k"), 201) == first
+        app = alice.client.application
+        with fixed_at(now() + timedelta(hours=25)), app.app_context():
+            alice.token = issue_tokens(alice.user_id, app.config["TOKEN_KEY"]).access_token
+            assert data_of(self.create(alice, "k", name="Later"), 201)["id"] != first["id"]
 
     def test_a_key_out_of_range_is_refused(self, alice: Person) -> None:
         error_of(self.create(alice, "k" * 256), 400, "VALIDATION_ERROR")

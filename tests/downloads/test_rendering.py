@@ -46,6 +46,7 @@ from cms_services.errors import (
     ServiceConfigError,
     ValidationFailed,
 )
+from tests.conftest import need_server
 
 HOSTILE = [
     "line\nbreak: true\n---\nkind: Secret",
@@ -541,9 +542,7 @@ def test_the_site_serves_what_it_should_and_nothing_else(tmp_path: Path) -> None
 
 
 def test_php_fpm_accepts_the_pool(tmp_path: Path) -> None:
-    binary = next(filter(None, map(shutil.which, ("php-fpm", "php-fpm8.2", "php-fpm8.3"))), None)
-    if binary is None:
-        pytest.skip("there is no php-fpm on PATH")
+    binary = program("php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4")
     service = a_service(name="x\n[global]\n; $pool")
     pool = hosting_files(service)["php-fpm/pool.conf"].decode()
     pool = moved(pool, tmp_path).replace(f'"{unix_name(service.service_id)}"', '"nobody"')
@@ -558,6 +557,13 @@ def test_php_fpm_accepts_the_pool(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def program(*names: str) -> str:
+    """The first of these programs that is installed; the system's folder counts too."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    found = next(filter(None, (shutil.which(name, path=path) for name in names)), None)
+    return found or need_server(f"there is no {names[0]}")
+
+
 def moved(content: str, root: Path) -> str:
     """The file with its absolute paths below another root."""
     return re.sub(r"(?<![\w/])/(srv|var|run|etc)/", rf"{root}/\1/", content)
@@ -565,11 +571,7 @@ def moved(content: str, root: Path) -> str:
 
 def nginx_command(service: Service, root: Path, plain: int, tls: int) -> list[str]:
     """The site assembled in a root of its own, and the command that runs nginx there."""
-    binary = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if binary is None:
-        if os.environ.get("REQUIRE_SERVERS") == "1":
-            pytest.fail("REQUIRE_SERVERS=1, but there is no nginx")
-        pytest.skip("there is no nginx")
+    binary = program("nginx")
     site = moved(hosting_files(service)["nginx/site.conf"].decode(), root)
     site = re.sub(r"(listen (?:\[::\]:)?)80;", rf"\g<1>{plain};", site)
     site = re.sub(r"(listen (?:\[::\]:)?)443 ", rf"\g<1>{tls} ", site)

@@ -18,18 +18,18 @@ from cms_services.settings import current_settings
 from cms_services.web import schemas
 from cms_services.web.operations import PUBLIC, operation
 
-operations = Blueprint("operations", __name__)
+status = Blueprint("status", __name__)
 
 _REDIS_TIMEOUT_SECONDS = 2
 
 
-@operations.get("/healthz")
+@status.get("/healthz")
 @operation("Whether the process is up", PUBLIC, transaction="own", answer=schemas.AliveOut)
 def healthz(actor: Actor) -> dict[str, str]:
     return {"status": "up"}
 
 
-@operations.get("/readyz")
+@status.get("/readyz")
 @operation(
     "Whether the database, its schema and Redis are ready",
     PUBLIC,
@@ -44,7 +44,7 @@ def readyz(actor: Actor) -> dict[str, str]:
     return found
 
 
-@operations.get("/metrics")
+@status.get("/metrics")
 @operation(
     "Metrics of all web processes, for Prometheus",
     PUBLIC,
