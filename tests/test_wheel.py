@@ -4,10 +4,10 @@ import io
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
+import flask
 import pytest
 
 from cms_services.schema import newest_revision
@@ -63,7 +63,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = fresh.glob("lib/python*/site-packages")
     # A path that is named in a .pth file is searched last, and its own .pth files, such as that of
     # an editable installation, are not read.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "dependencies.pth").write_text(f"{Path(flask.__file__).parents[1]}\n")
     pip = (sys.executable, "-m", "pip", "--python", str(fresh / "bin" / "python"), "install")
     run(fresh.parent, *pip, "--quiet", "--no-deps", "--no-index", str(wheel))
     return fresh / "bin"
