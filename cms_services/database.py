@@ -32,6 +32,9 @@ from sqlalchemy.types import TypeDecorator
 # Compares case and trailing blanks, as SQLite and PostgreSQL do.
 _MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
 
+# A server that swallows packets must not hold a start, or /readyz, for minutes.
+_CONNECT_SECONDS = 5
+
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -141,7 +144,11 @@ def engine_options(url: str) -> dict[str, Any]:
     if make_url(url).get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": 10, "isolation_level": None}
     else:
-        options |= {"isolation_level": "READ COMMITTED", "pool_pre_ping": True}
+        options |= {
+            "isolation_level": "READ COMMITTED",
+            "pool_pre_ping": True,
+            "connect_args": {"connect_timeout": _CONNECT_SECONDS},
+        }
     return options
 
 

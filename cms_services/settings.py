@@ -262,7 +262,7 @@ class Settings:
         _Days(validate=Range(timedelta(1), timedelta(3650))),
         timedelta(days=90),
         "a number of days from 1 to 3650",
-        "How long the services' metric samples are kept.",
+        "How long the services' metric samples and health reports are kept.",
     )
 
     @property

@@ -5,80 +5,29 @@ and TEST_MARIADB_URL; a test that needs one which does not answer is skipped, or
 REQUIRE_SERVERS=1.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
 
 from cms_services import create_app
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import hash_password
 from cms_services.accounts.tokens import issue_tokens
-from cms_services.database import engine_options, sqlalchemy_url
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.vocabulary import Role
+from tests.databases import DATABASES, drop_made_databases, fresh_server_database
 from tests.people import PASSWORD, Person
 
-SERVERS = {
-    "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1/postgres"),
-    "mariadb": os.environ.get("TEST_MARIADB_URL", "mariadb://root@127.0.0.1/mysql"),
-}
-DATABASES = ("sqlite", *SERVERS)
-REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
 _PASSWORD_HASH = hash_password(PASSWORD)
 
 
-def need_server(reason: str) -> NoReturn:
-    """Skip for want of a server, or fail where all are required."""
-    if REQUIRE_SERVERS:
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-_made_databases: set[tuple[str, str]] = set()
-
-
-def fresh_server_database(kind: str, name: str) -> str:
-    """Make an empty database on a server and return its URL. It goes when this process ends.
-
-    Its name gets the process's number, so that two runs of the suite don't meet.
-    """
-    name = f"{name}_{os.getpid()}"
-    try:
-        _on_server(kind, _dropping(kind, name), f"CREATE DATABASE {name}")
-    except OperationalError:
-        need_server(f"{kind} does not answer")
-    _made_databases.add((kind, name))
-    return make_url(SERVERS[kind]).set(database=name).render_as_string(hide_password=False)
-
-
 def pytest_sessionfinish() -> None:
-    for kind, name in _made_databases:
-        _on_server(kind, _dropping(kind, name))
-
-
-def _dropping(kind: str, name: str) -> str:
-    force = " WITH (FORCE)" if kind == "postgresql" else ""
-    return f"DROP DATABASE IF EXISTS {name}{force}"
-
-
-def _on_server(kind: str, *statements: str) -> None:
-    url = sqlalchemy_url(SERVERS[kind])
-    options = engine_options(url) | {"isolation_level": "AUTOCOMMIT"}
-    engine = create_engine(url, **options, connect_args={"connect_timeout": 3})
-    try:
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-    finally:
-        engine.dispose()
+    drop_made_databases()
 
 
 @pytest.fixture(scope="session", params=DATABASES)

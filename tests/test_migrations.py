@@ -14,17 +14,9 @@ from sqlalchemy import Engine, inspect, text
 from cms_services import create_app
 from cms_services.extensions import db
 from cms_services.schema import newest_revision, present_revision, upgrade_schema
-from tests.conftest import DATABASES, fresh_server_database
-from tests.conftest import pytest_sessionfinish as drop_made_databases
+from tests.databases import DATABASES, fresh_server_database
 
 NewDatabase = Callable[..., str]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_database_is_left() -> Iterator[None]:
-    """pytest loads conftest by another name than we do, and its hook knows only its own."""
-    yield
-    drop_made_databases()
 
 
 @pytest.fixture

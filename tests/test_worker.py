@@ -19,7 +19,7 @@ from cms_services.clock import fixed_at
 from cms_services.events.models import Event
 from cms_services.extensions import db
 from cms_services.idempotency.models import IdempotencyKey
-from cms_services.monitoring.models import LogEntry, MetricSample
+from cms_services.monitoring.models import HealthReport, LogEntry, MetricSample
 from cms_services.vocabulary import Role
 from cms_services.worker import loop
 from cms_services.worker.jobs import Job
@@ -135,6 +135,8 @@ class TestRetention:
                 sample = {"at": START - age, "name": "cpu", "value": 1.0, "labels": {}}
                 db.session.add(LogEntry(service_id=service_id, **entry))
                 db.session.add(MetricSample(service_id=service_id, **sample))
+                report = {"checked_at": START - age, "status": "healthy", "checks": []}
+                db.session.add(HealthReport(service_id=service_id, **report))
                 db.session.add(RevokedToken(jti=str(age), expires_at=START - age))
                 db.session.add(JobClaim(job=str(age), period_start=START - age))
             db.session.commit()
@@ -147,6 +149,7 @@ class TestRetention:
             START - 2 * DAY,
             START,
         ]
+        assert column_of(app, HealthReport.checked_at) == column_of(app, MetricSample.at)
         assert column_of(app, RevokedToken.expires_at) == [START]
         old_claims = JobClaim.period_start < START - 2 * DAY
         assert count(app, JobClaim, old_claims) == 0

@@ -7,10 +7,10 @@ from cms_services.api.configuration import configuration
 from cms_services.api.documentation import documentation
 from cms_services.api.downloads import downloads
 from cms_services.api.monitoring import monitoring
-from cms_services.api.status import status
 from cms_services.api.projects import projects
 from cms_services.api.records import records
 from cms_services.api.services import services
+from cms_services.api.status import status
 from cms_services.api.users import users
 
 

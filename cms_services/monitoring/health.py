@@ -18,6 +18,7 @@ from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.monitoring.checks import Check, CheckResult, declared_checks, overall_status
 from cms_services.monitoring.models import HealthReport
+from cms_services.pruning import prune_before
 from cms_services.vocabulary import HealthStatus
 
 _NEWEST_FIRST = (
@@ -79,6 +80,11 @@ def health_history(
         report.service_id == load_service(actor, identifier).id
     )
     return paged(query, _NEWEST_FIRST, limit, cursor)
+
+
+def prune_reports(retention: timedelta) -> int:
+    """Delete reports past their retention time, a batch at once. Returns how many."""
+    return prune_before(HealthReport, HealthReport.checked_at, now() - retention)
 
 
 def _health(service_number: str, service_id: str, report: HealthReport | None) -> Health:

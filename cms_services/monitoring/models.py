@@ -25,7 +25,7 @@ class HealthReport(Model):
     service_id: Mapped[str] = mapped_column(
         IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE")
     )
-    checked_at: Mapped[datetime] = mapped_column(Moment)
+    checked_at: Mapped[datetime] = mapped_column(Moment, index=True)
     status: Mapped[str] = mapped_column(WORD)
     response_time_ms: Mapped[float | None] = mapped_column(Double)
     checks: Mapped[list[dict[str, Any]]] = mapped_column(DOCUMENT)

@@ -8,6 +8,7 @@ from cms_services.accounts.tokens import prune_revocations
 from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.idempotency.keys import prune_keys
+from cms_services.monitoring.health import prune_reports
 from cms_services.monitoring.logs import prune_entries
 from cms_services.monitoring.metrics import prune_samples
 from cms_services.settings import Settings
@@ -38,6 +39,11 @@ JOBS = (
         "prune metric samples",
         timedelta(minutes=1),
         lambda settings: prune_samples(settings.metric_retention),
+    ),
+    Job(
+        "prune health reports",
+        timedelta(minutes=1),
+        lambda settings: prune_reports(settings.metric_retention),
     ),
     Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
     Job("prune token revocations", timedelta(hours=1), lambda settings: prune_revocations()),

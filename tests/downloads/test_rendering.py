@@ -46,7 +46,7 @@ from cms_services.errors import (
     ServiceConfigError,
     ValidationFailed,
 )
-from tests.conftest import need_server
+from tests.databases import need_server
 
 HOSTILE = [
     "line\nbreak: true\n---\nkind: Secret",

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from redis import Redis, RedisError
 from werkzeug.test import TestResponse
 
-from tests.conftest import MakeApp, NewPerson, need_server
+from tests.conftest import MakeApp, NewPerson
+from tests.databases import need_server
 from tests.people import PASSWORD, Person, data_of, error_of
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")

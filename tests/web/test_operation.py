@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis, RedisError
 
-from tests.conftest import MakeApp, NewPerson, need_server
+from tests.conftest import MakeApp, NewPerson
+from tests.databases import need_server
 from tests.people import PASSWORD, Person, data_of, error_of
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")

@@ -213,6 +213,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_health_reports")),
     )
     op.create_index("ix_health_reports_service", "health_reports", ["service_id", "checked_at"])
+    op.create_index(op.f("ix_health_reports_checked_at"), "health_reports", ["checked_at"])
 
     op.create_table(
         "log_entries",
