@@ -23,7 +23,7 @@ SIGNED_IN_LIMIT = "600 per minute"
 SIGN_IN_LIMIT = "10 per minute"
 DOWNLOAD_LIMIT = "10 per minute"
 _REDIS_TIMEOUT_SECONDS = 1
-_UNLIMITED_ENDPOINTS = frozenset({"static", "status.healthz", "operations.readyz"})
+_UNLIMITED_ENDPOINTS = frozenset({"static", "status.healthz", "status.readyz"})
 
 
 @dataclass(frozen=True)
