@@ -13,6 +13,18 @@ from cms_services.web.fields import Configuration, Name, Texts, WireSchema
 _COMPONENT_TYPES = [str(each) for each in TYPES_OF_FAMILY[Family.COMPONENT]]
 
 
+class PhpIdentifier(fields.String):
+    """An identifier; where JSON carries it as a number, as old code does, its digits are it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=Length(1, 255), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class PhpObject(Configuration):
     """An object; PHP's empty array, an empty text and JSON in a text count as one too."""
 
@@ -56,7 +68,7 @@ class PhpSchema(WireSchema):
 
 
 class ServiceParameters(PhpSchema):
-    service_id = fields.String(data_key="serviceId", required=True, validate=Length(1, 255))
+    service_id = PhpIdentifier(data_key="serviceId", required=True)
 
 
 class ListParameters(schemas.ServicesQuery):
@@ -86,7 +98,7 @@ class CreateParameters(_ComponentFields):
 
 
 class UpdateParameters(_ComponentFields):
-    service_id = fields.String(data_key="serviceId", required=True, validate=Length(1, 255))
+    service_id = PhpIdentifier(data_key="serviceId", required=True)
     # A service of any type may be updated; what it may become is the domain's to say.
     type = fields.String(validate=OneOf([str(each) for each in ServiceType]))
 

@@ -164,6 +164,13 @@ class TestComponents:
         expected = created | {"name": "New", "status": "maintenance", "project": "blog"}
         assert updated == expected | {"updatedAt": updated["updatedAt"]}
 
+    def test_an_identifier_may_come_as_a_number(self, alice: Person) -> None:
+        created = create(alice)
+        number = int(created["serviceId"])
+        assert data_of(alice.act("getService", serviceId=number)) == created
+        error_of(alice.act("getService", serviceId=True), 400, "VALIDATION_ERROR")
+        error_of(alice.act("getService", serviceId=1.5), 400, "VALIDATION_ERROR")
+
     def test_deleting_answers_three_fields_and_can_be_repeated(self, alice: Person) -> None:
         created = create(alice)
         gone = {"id": created["id"], "serviceId": created["serviceId"], "status": "cancelled"}
