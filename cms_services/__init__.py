@@ -10,13 +10,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from cms_services.api import init_api
 from cms_services.cli import init_commands
 from cms_services.dashboard.pages import dashboard
-from cms_services.data_files import data_folder
+from cms_services.data_folder import encryption_key, prepare_data_folder, secret_key
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
-from cms_services.installation import encryption_key, prepare_data_folder, secret_key
 from cms_services.legacy.endpoint import init_legacy
 from cms_services.settings import Settings, load_settings
+from cms_services.shipped_files import shipped_folder
 from cms_services.web.caller import init_caller
 from cms_services.web.envelope import WireJSON
 from cms_services.web.errors import init_errors
@@ -35,7 +35,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     """
     settings = load_settings(os.environ if environment is None else environment)
     configure_logging(settings.log_level)
-    app = Flask(__name__, template_folder=str(data_folder("templates")))
+    app = Flask(__name__, template_folder=str(shipped_folder("templates")))
     app.extensions["cms_services.settings"] = settings
     prepare_data_folder(settings)
     app.extensions["cms_services.vault"] = Vault(encryption_key(settings))

@@ -17,15 +17,9 @@ from sqlalchemy import inspect, text
 from cms_services import create_app
 from cms_services.accounts.models import User
 from cms_services.accounts.users import authenticate
+from cms_services.data_folder import encryption_key, prepare_data_folder, secret_key
 from cms_services.extensions import db
-from cms_services.installation import (
-    InstallationError,
-    encryption_key,
-    ensure_admin,
-    prepare_data_folder,
-    prepare_database,
-    secret_key,
-)
+from cms_services.installation import InstallationError, ensure_admin, prepare_database
 from cms_services.schema import newest_revision
 from cms_services.settings import SettingError, current_settings, load_settings
 from tests.conftest import MakeApp
@@ -217,7 +211,7 @@ def revision(number: str) -> Iterator[None]:
 _MAKE_KEY = """
 import sys
 from pathlib import Path
-from cms_services.installation import prepare_data_folder, secret_key
+from cms_services.data_folder import prepare_data_folder, secret_key
 from cms_services.settings import load_settings
 
 settings = load_settings({"CMS_DATA_DIR": sys.argv[2]})

@@ -19,8 +19,8 @@ from jinja2 import (
     Undefined,
 )
 
-from cms_services.data_files import data_folder
 from cms_services.errors import DownloadGenerationFailed
+from cms_services.shipped_files import shipped_folder
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def fits_env_file(text: str) -> bool:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(data_folder("config_templates")),
+        loader=FileSystemLoader(shipped_folder("config_templates")),
         # The files are no HTML; the filters quote instead, and `finalize` sees to it.
         autoescape=False,  # noqa: S701
         undefined=StrictUndefined,

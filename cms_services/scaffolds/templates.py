@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from cms_services.data_files import data_folder
 from cms_services.errors import NotFound
+from cms_services.shipped_files import shipped_folder
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Template:
 @cache
 def all_templates() -> tuple[Template, ...]:
     """Every template, by id."""
-    found = sorted(data_folder("config_templates").glob("scaffolds/*/template.json"))
+    found = sorted(shipped_folder("config_templates").glob("scaffolds/*/template.json"))
     return tuple(Template(id=path.parent.name, **orjson.loads(path.read_bytes())) for path in found)
 
 

@@ -665,7 +665,7 @@ def ask(port: int, path: str, secure: bool = False) -> tuple[int, str | None, by
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Writes the template `t`, as an operator would."""
-    monkeypatch.setattr(rendering, "data_folder", lambda name: tmp_path)
+    monkeypatch.setattr(rendering, "shipped_folder", lambda name: tmp_path)
     rendering._environment.cache_clear()
     yield (tmp_path / "t").write_text  # type: ignore[misc]
     rendering._environment.cache_clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def data_folder(name: str) -> Path:
+def shipped_folder(name: str) -> Path:
     """The folder `name` (templates, config_templates) as the wheel or the checkout holds it.
 
     Raises FileNotFoundError where neither does, which means a broken installation.
