@@ -6,12 +6,15 @@ import subprocess
 import sys
 from typing import Any
 
+from gunicorn import util
 from prometheus_client import multiprocess
 
-from cms_services.server import address_in_url
+from cms_services.server import address_in_url, refuse
 from cms_services.settings import load_settings
 
 _settings = load_settings(os.environ)
+# gunicorn has no setting for the answers that it gives by itself.
+util.write_error = refuse
 
 bind = address_in_url(_settings)
 workers = _settings.web_concurrency

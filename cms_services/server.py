@@ -4,10 +4,20 @@ import os
 import shutil
 import socket
 import sys
-from typing import NoReturn
+import uuid
+from typing import Any, NoReturn
+
+import orjson
+from gunicorn.util import write_nonblock
 
 from cms_services.installation import InstallationError
 from cms_services.settings import Settings
+
+_REFUSALS: dict[int, tuple[str, str]] = {
+    400: ("VALIDATION_ERROR", "This is not a valid HTTP request."),
+    414: ("URI_TOO_LONG", "The address is too long; send the parameters by POST."),
+    500: ("INTERNAL_ERROR", "Something went wrong on our side."),
+}
 
 
 def address_in_url(settings: Settings) -> str:
@@ -41,3 +51,21 @@ def become_gunicorn(settings: Settings) -> NoReturn:
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     arguments = [sys.executable, "-m", "gunicorn", "-c", "python:cms_services.gunicorn_conf"]
     os.execve(sys.executable, [*arguments, "cms_services:create_app()"], environment)  # noqa: S606
+
+
+def refuse(connection: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer in our envelope what gunicorn refuses before the application sees it.
+
+    Stands in the place of gunicorn's own function, whose page is HTML. `message` quotes the
+    request, so it is not repeated.
+    """
+    code, told = _REFUSALS.get(status, _REFUSALS[400] if status < 500 else _REFUSALS[500])
+    error: dict[str, Any] = {"code": code, "message": told}
+    if code == "VALIDATION_ERROR":
+        error["details"] = {"request": [told]}
+    body = orjson.dumps({"success": False, "error": error})
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"X-Request-ID: {uuid.uuid4().hex}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    write_nonblock(connection, head.encode("latin-1") + body)

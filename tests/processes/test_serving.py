@@ -1,11 +1,14 @@
 """What the running server does that no test client can show."""
 
+import http.client
+import json
 import os
 import re
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from tests.processes.servers import Server, eventually, serving
 
@@ -18,6 +21,17 @@ def first_line(server: Server, request_line: str) -> str:
         head = f"{request_line}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())
         return connection.makefile("rb").readline().decode().strip()
+
+
+def refusal(server: Server, request_line: str) -> tuple[int, dict[str, Any]]:
+    """Status and error of a request that the application never sees."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(f"{request_line}\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+            assert answer.headers["X-Request-ID"]
+            error: dict[str, Any] = json.loads(answer.read())["error"]
+            return answer.status, error
 
 
 def counted(server: Server, operation: str) -> float:
@@ -44,7 +58,12 @@ class TestTheServer:
         start, end = "GET /services.php?getServiceTypes=1&_=", " HTTP/1.1"
         buster = "x" * (LONGEST_REQUEST_LINE - len(start) - len(end))
         assert first_line(server, start + buster + end) == "HTTP/1.1 200 OK"
-        assert " 414 " in first_line(server, start + buster + "x" + end)
+        assert first_line(server, start + buster + "x" + end) == "HTTP/1.1 414 URI Too Long"
+        status, error = refusal(server, start + buster + "x" + end)
+        assert (status, error["code"]) == (414, "URI_TOO_LONG")
+        status, error = refusal(server, "GET /services.php?password=s3cr3t HTTP/9 x")
+        assert (status, error["code"]) == (400, "VALIDATION_ERROR")
+        assert "s3cr3t" not in str(error)
 
     def _counts_every_request_of_all_processes(self, server: Server) -> None:
         operation, path = "/services.php getTemplates", "/services.php?getTemplates=1"
