@@ -132,7 +132,8 @@ def _respond(op: Operation, result: Any) -> Response:
         data = _dump(op.answer, op.many, data)
     response = success(data, op.status, meta)
     response.headers.update(answer.headers)
-    if op.transaction == "read" or hasattr(resource, "entity_tag"):
+    reads = op.transaction == "read" and request.method in ("GET", "HEAD")
+    if reads or hasattr(resource, "entity_tag"):
         with_entity_tag(response, resource)
     return response
 
