@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,7 +10,7 @@ import flask
 import pytest
 
 from cms_services.schema import newest_revision
-from tests.processes.servers import environment, serving
+from tests.processes.servers import run_command, serving
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGE = "cms_services"
@@ -26,15 +25,7 @@ SOURCES = (*SHIPPED, "tests", "setup.cfg", "pyproject.toml", "README.md", "wsgi.
 
 def run(folder: Path, *command: str) -> str:
     """Run a command in a folder, with its data below it. Fails where the command does."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder, CMS_DATA_DIR=str(folder / "data")),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_command(folder, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from marshmallow import Schema, fields
 
-from cms_services.configuration.documents import SECRET_MARK
+from cms_services.configuration.documents import may_hold_secret
 from cms_services.database import AnyRow
 from cms_services.web.fields import Configuration, Number, omits_null
 
@@ -42,7 +42,7 @@ def _documents(column: Column) -> Column:
 def _configurations(column: Column) -> Column:
     return [
         orjson.Fragment(each)
-        if isinstance(each, str) and SECRET_MARK not in each
+        if isinstance(each, str) and not may_hold_secret(each)
         else Configuration.to_wire(orjson.loads(each) if isinstance(each, str) else each)
         for each in column
     ]

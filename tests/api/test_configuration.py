@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from cms_services.catalogue.models import Service
 from cms_services.extensions import db
 from tests.people import Person, data_of, error_of
 
@@ -147,3 +148,23 @@ class TestVersions:
                        charlie.get(f"{path}/versions"), charlie.get(f"{path}/versions/1"),
                        charlie.post(f"{path}/versions/1/restore")):  # fmt: skip
             error_of(answer, 403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [{"value": SECRET, "secret": True}, {"value": SECRET}, {"secret": True, "x": SECRET}],
+)
+def test_an_unsealed_secret_that_was_imported_is_shown_nowhere(
+    alice: Person, app: Flask, variable: dict[str, object]
+) -> None:
+    service = alice.new_service(project="shop")
+    with app.app_context():
+        stored = db.session.get(Service, service["id"])
+        assert stored
+        stored.config = {"environment": {"KEY": variable}}
+        db.session.commit()
+    path = f"/api/services/{service['id']}"
+    for url in (path, f"{path}/config", "/api/services", "/services.php?getServices=1"):
+        answer = alice.get(url)
+        assert "encrypted" in answer.text
+        assert SECRET not in answer.text

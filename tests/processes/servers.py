@@ -127,6 +127,19 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     }
 
 
+def run_command(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end, with its data below it."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder, CMS_DATA_DIR=str(folder / "data")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:

@@ -1,30 +1,22 @@
 """Other ways to start it than `cms-services run`: a WSGI server, the package, other commands."""
 
-import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes.servers import COMMAND, environment, free_port, start, wait_until_ready
+from tests.processes.servers import (
+    COMMAND,
+    free_port,
+    run_command,
+    start,
+    wait_until_ready,
+)
 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with its data in a folder."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder, CMS_DATA_DIR=str(folder / "data")),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 class TestOtherWaysToStart:
     def test_any_gunicorn_serves_wsgi_app_from_the_checkout(self, tmp_path: Path) -> None:
-        upgraded = run(tmp_path, *COMMAND, "db", "upgrade")
+        upgraded = run_command(tmp_path, *COMMAND, "db", "upgrade")
         assert upgraded.returncode == 0, upgraded.stderr
         port = free_port()
         gunicorn = (sys.executable, "-m", "gunicorn", "--chdir", str(CHECKOUT))
@@ -36,7 +28,7 @@ class TestOtherWaysToStart:
             assert "Traceback" not in server.stderr
 
     def test_the_package_runs_as_the_command_and_lists_its_commands(self, tmp_path: Path) -> None:
-        shown = run(tmp_path, sys.executable, "-W", "error", "-m", "cms_services", "--help")
+        shown = run_command(tmp_path, sys.executable, "-W", "error", "-m", "cms_services", "--help")
         assert (shown.returncode, shown.stderr) == (0, "")
         for command in ("run", "worker", "demo", "db"):
             assert f"\n  {command} " in shown.stdout
