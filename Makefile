@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types format check lock bench clean
+.PHONY: help install run demo test lint types format check permissions lock advisories bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|' 2>/dev/null || \
@@ -22,8 +22,8 @@ demo: $(VENV)/.runtime ## Fill an empty installation with an invented company
 test: $(VENV)/.test ## Run the test suite (PYTEST_ARGS='-k name' narrows it)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.test ## Check style, common faults and the import contract
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+lint: $(VENV)/.test ## Check style, common faults, the import contract and the advisories about what we lock
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/python -m requirements.audit
 
 types: $(VENV)/.test ## Check the types of the package
 	@$(BIN)/mypy
@@ -36,9 +36,16 @@ check: lint types test ## All that CI checks
 bench: $(VENV)/.test ## Measure the hot paths against a bare Flask view (needs wrk)
 	@$(BIN)/python -m benchmarks.reads_and_creates
 
+permissions: $(VENV)/.runtime ## Write docs/permissions.md anew from what the code declares
+	@$(BIN)/cms-services permissions docs/permissions.md
+
 lock: $(VENV)/.test ## Resolve setup.cfg's ranges anew into requirements/*.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade setup.cfg -o requirements/runtime.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra test -c requirements/runtime.lock setup.cfg -o requirements/test.lock
+
+# Where a network is needed: the check itself reads the extract alone.
+advisories: $(VENV)/.test ## Refresh requirements/advisories.json (CHECKOUT=folder of the database spares the clone)
+	@$(BIN)/python -m requirements.refresh_advisories $(CHECKOUT)
 
 clean: ## Remove the virtual environment and build leftovers (never the data folder)
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

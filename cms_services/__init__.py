@@ -1,6 +1,5 @@
 """CMS Services: services.php and a REST API over one catalogue of services."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 
@@ -9,18 +8,28 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cms_services.api import init_api
 from cms_services.cli import init_commands
+from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.pages import dashboard
-from cms_services.data_folder import encryption_key, prepare_data_folder, secret_key
+from cms_services.data_folder import (
+    encryption_key_file,
+    encryption_keys,
+    prepare_data_folder,
+    secret_keys,
+)
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.legacy.endpoint import init_legacy
+from cms_services.revocations import Revocations
 from cms_services.settings import Settings, load_settings
 from cms_services.shipped_files import shipped_folder
+from cms_services.signing import SigningKeys
 from cms_services.web.caller import init_caller
+from cms_services.web.cors import init_cors
 from cms_services.web.envelope import WireJSON
 from cms_services.web.errors import init_errors
 from cms_services.web.headers import init_headers
+from cms_services.web.health_check import init_health_checks
 from cms_services.web.limits import init_limits
 from cms_services.web.request_log import configure_logging, init_request_log
 from cms_services.web.sessions import SessionCookies
@@ -38,16 +47,20 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     app = Flask(__name__, template_folder=str(shipped_folder("templates")))
     app.extensions["cms_services.settings"] = settings
     prepare_data_folder(settings)
-    app.extensions["cms_services.vault"] = Vault(encryption_key(settings))
+    app.extensions["cms_services.vault"] = _vault(settings)
+    app.extensions["cms_services.revocations"] = Revocations(settings.redis_url)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)
     # Before the doors, so that the request id is there when anything else runs.
     init_request_log(app)
     init_headers(app)
+    init_cors(app, settings)
     init_errors(app)
+    init_health_checks(app, settings)
     init_legacy(app)
     init_api(app)
+    app.register_blueprint(account_pages)
     app.register_blueprint(dashboard)
     # After the doors: it wraps views that declare a limit of their own.
     init_limits(app, settings)
@@ -55,12 +68,18 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     return app
 
 
+def _vault(settings: Settings) -> Vault:
+    """The vault, which looks at its key file again; keys that are set stay until the end."""
+    watched = None if settings.encryption_keys else encryption_key_file(settings).newest
+    return Vault(encryption_keys(settings), watched)
+
+
 def _configure_flask(app: Flask, settings: Settings) -> None:
-    secret = secret_key(settings)
+    secrets = secret_keys(settings)
+    app.extensions["cms_services.signing_keys"] = SigningKeys(secrets)
     app.config.update(
-        SECRET_KEY=secret,
-        # A key of its own for tokens, so that no session cookie can be taken for one.
-        TOKEN_KEY=hashlib.sha256(b"cms-services tokens" + secret.encode()).hexdigest(),
+        SECRET_KEY=secrets[0],
+        SECRET_KEY_FALLBACKS=list(secrets[1:]),
         # Flask's own answer to OPTIONS is an empty page of HTML.
         PROVIDE_AUTOMATIC_OPTIONS=False,
         SESSION_COOKIE_NAME="cms_session",

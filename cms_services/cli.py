@@ -7,6 +7,9 @@ from flask import Flask, current_app
 from flask.cli import FlaskGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
+from cms_services.commands.audit import audit_group
+from cms_services.commands.keys import keys_group
+from cms_services.commands.permissions import permissions_command
 from cms_services.installation import (
     InstallationError,
     ensure_admin,
@@ -22,6 +25,9 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(run_command)
     app.cli.add_command(worker_command)
     app.cli.add_command(demo_command)
+    app.cli.add_command(audit_group)
+    app.cli.add_command(keys_group)
+    app.cli.add_command(permissions_command)
 
 
 @click.command("run")

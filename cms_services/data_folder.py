@@ -1,18 +1,22 @@
 """The private data folder: where the SQLite database and the generated keys are."""
 
 import base64
-import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from cms_services.database import sqlalchemy_url, sqlite_file
+from cms_services.key_files import KeyFile
+from cms_services.private_files import published
 from cms_services.settings import SettingError, Settings
+
+T = TypeVar("T")
 
 
 def prepare_data_folder(settings: Settings) -> None:
@@ -30,33 +34,76 @@ def prepare_data_folder(settings: Settings) -> None:
         _make_database(database, settings)
 
 
-def secret_key(settings: Settings) -> str:
-    """The signing key that is set, else the one kept in the data folder. Raises SettingError."""
-    if settings.secret_key is not None:
-        return settings.secret_key
-    path = settings.data_dir / "secret.key"
-    key = _kept_key(path, lambda: secrets.token_urlsafe(48))
-    if len(key) < 32 or not (key.isascii() and key.isprintable()):
-        raise _damaged(path, "SECRET_KEY")
-    return key
+def secret_keys(settings: Settings) -> tuple[str, ...]:
+    """The keys that sign, the one in use first. Raises SettingError.
+
+    They are set, or kept in the data folder; SECRET_KEY_PREVIOUS adds to either.
+    """
+    kept = (settings.secret_key,) if settings.secret_key else kept_keys(secret_key_file(settings))
+    return (*kept, *settings.secret_key_previous)
 
 
-def encryption_key(settings: Settings) -> bytes:
-    """The key for secrets at rest that is set, else the one kept in the data folder.
+def encryption_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys for secrets at rest that are set, else those kept in the data folder.
 
     Raises SettingError.
     """
-    if settings.encryption_key is not None:
-        return settings.encryption_key
+    return settings.encryption_keys or kept_keys(encryption_key_file(settings))
+
+
+def secret_key_file(settings: Settings) -> KeyFile[str]:
+    """Where signing keys are kept unless SECRET_KEY is set."""
+    path = settings.data_dir / "secret.key"
+    return KeyFile(path, lambda: secrets.token_urlsafe(48), _signing_key)
+
+
+def encryption_key_file(settings: Settings) -> KeyFile[bytes]:
+    """Where the keys for secrets at rest are kept unless ENCRYPTION_KEY is set."""
     path = settings.data_dir / "encryption.key"
-    kept = _kept_key(path, lambda: base64.b64encode(secrets.token_bytes(32)).decode())
-    try:
-        key = base64.b64decode(kept, validate=True)
-    except ValueError:
-        key = b""
+    return KeyFile(path, lambda: base64.b64encode(secrets.token_bytes(32)).decode(), _aes_key)
+
+
+def kept_keys(file: KeyFile[T]) -> tuple[T, ...]:
+    """The keys of a file, which is made where there is none. Raises SettingError."""
+    with _told_as_settings(file):
+        return file.keys()
+
+
+def add_key(file: KeyFile[T], instead_of: T) -> bool:
+    """Put a new key before the first one of a file. False: `instead_of` is the first no more.
+
+    Raises SettingError.
+    """
+    with _told_as_settings(file):
+        return file.add_first(instead_of)
+
+
+def _signing_key(line: str) -> str:
+    if len(line) < 32 or not line.isprintable():
+        raise ValueError("This is no signing key.")
+    return line
+
+
+def _aes_key(line: str) -> bytes:
+    key = base64.b64decode(line, validate=True)
     if len(key) != 32:
-        raise _damaged(path, "ENCRYPTION_KEY")
+        raise ValueError("This is no key of 256 bits.")
     return key
+
+
+@contextmanager
+def _told_as_settings(file: KeyFile[T]) -> Iterator[None]:
+    """What is wrong with a file of keys becomes a SettingError."""
+    # secret.key stands in for SECRET_KEY, encryption.key for ENCRYPTION_KEY.
+    name = f"{file.path.stem.upper()}_KEY"
+    try:
+        yield
+    except OSError as error:
+        raise _unusable_folder(error) from error
+    except ValueError as error:
+        raise SettingError(
+            f"{name}: {file.path} is damaged; restore it from a backup, or set {name}."
+        ) from error
 
 
 def _require_usable_url(url: str) -> None:
@@ -76,7 +123,7 @@ def _make_database(path: Path, settings: Settings) -> None:
     """
     try:
         if not path.exists():
-            with _published(path) as draft, closing(sqlite3.connect(draft)) as connection:
+            with published(path) as draft, closing(sqlite3.connect(draft)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
     except (OSError, sqlite3.Error) as error:
         if settings.database_url is None:
@@ -84,35 +131,5 @@ def _make_database(path: Path, settings: Settings) -> None:
         raise SettingError(f"DATABASE_URL: no database can be made there ({error}).") from error
 
 
-def _kept_key(path: Path, make: Callable[[], str]) -> str:
-    """The key in a private file, made where there is none; of two starts at once, one key wins."""
-    try:
-        if not path.exists():
-            with _published(path) as draft, draft.open("w") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError as error:
-        raise _unusable_folder(error) from error
-
-
-@contextmanager
-def _published(path: Path) -> Iterator[Path]:
-    """A private draft to fill, which is then there as `path`; one that another made stays."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        yield draft
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
 def _unusable_folder(error: Exception) -> SettingError:
     return SettingError(f"CMS_DATA_DIR: takes a folder that can be read and written ({error}).")
-
-
-def _damaged(path: Path, name: str) -> SettingError:
-    return SettingError(f"{name}: {path} is damaged; restore it from a backup, or set {name}.")

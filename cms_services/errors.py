@@ -56,6 +56,12 @@ class Unauthenticated(DomainError):
     code = "UNAUTHENTICATED"
 
 
+class SecondFactorRequired(DomainError):
+    """The password is right; the account's second factor is still to be shown."""
+
+    code = "SECOND_FACTOR_REQUIRED"
+
+
 class TokenExpired(DomainError):
     code = "TOKEN_EXPIRED"
 

@@ -9,6 +9,7 @@ from typing import Any
 from gunicorn import util
 from prometheus_client import multiprocess
 
+from cms_services.intake import IntakeWorker
 from cms_services.server import address_in_url, refuse
 from cms_services.settings import load_settings
 
@@ -19,7 +20,10 @@ util.write_error = refuse
 bind = address_in_url(_settings)
 workers = _settings.web_concurrency
 threads = _settings.web_threads
-worker_class = "gthread"
+worker_class = "cms_services.intake.IntakeWorker"
+IntakeWorker.request_seconds = float(_settings.request_timeout)
+# Each takes a file handle, of which many systems grant a process 1,024.
+worker_connections = 512
 # The highest that gunicorn takes: the old frontend puts whole forms into query strings.
 limit_request_line = 8190
 graceful_timeout = 30
@@ -27,10 +31,15 @@ timeout = 90
 keepalive = 5
 # It would open in the home folder, shared by every gunicorn of this user.
 control_socket_disable = True
+# By itself gunicorn believes these of whoever calls from this machine. The application decides, by
+# TRUSTED_PROXIES.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 # Requests are logged by the application, as JSON.
 accesslog = None
 errorlog = "-"
-loglevel = "warning"
+# Its warnings quote requests that it could not read, secrets and all; refuse() logs those.
+loglevel = "error"
 
 _worker: subprocess.Popen[bytes] | None = None
 

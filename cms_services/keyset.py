@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -95,7 +95,8 @@ def _decode(cursor: str, order: Sequence[SortKey]) -> list[Any]:
 
 def _fits(value: Any, expected: type) -> bool:
     if expected is datetime:
-        return isinstance(value, datetime) and value.tzinfo is not None
+        # Ours are in UTC. Turning another one into it could leave the years there are.
+        return isinstance(value, datetime) and value.utcoffset() == timedelta(0)
     if expected is int:
         return type(value) is int and abs(value) < 2**63
     return isinstance(value, expected) and "\x00" not in str(value)

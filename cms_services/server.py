@@ -8,13 +8,19 @@ import uuid
 from typing import Any, NoReturn
 
 import orjson
+import structlog
 from gunicorn.util import write_nonblock
 
 from cms_services.installation import InstallationError
 from cms_services.settings import Settings
+from cms_services.web.headers import CAREFUL_HEADERS, CONTENT_POLICY
+
+log = structlog.get_logger()
 
 _REFUSALS: dict[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "This is not a valid HTTP request."),
+    408: ("REQUEST_TIMEOUT", "The request took too long to arrive; send it again, faster."),
+    413: ("PAYLOAD_TOO_LARGE", "The body is too large."),
     414: ("URI_TOO_LONG", "The address is too long; send the parameters by POST."),
     500: ("INTERNAL_ERROR", "Something went wrong on our side."),
 }
@@ -50,22 +56,38 @@ def become_gunicorn(settings: Settings) -> NoReturn:
     metrics.mkdir(mode=0o700)
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     arguments = [sys.executable, "-m", "gunicorn", "-c", "python:cms_services.gunicorn_conf"]
-    os.execve(sys.executable, [*arguments, "cms_services:create_app()"], environment)  # noqa: S606
+    os.execve(sys.executable, [*arguments, "cms_services:create_app()"], environment)  # noqa: S606 - our own
 
 
 def refuse(connection: socket.socket, status: int, reason: str, message: str) -> None:
     """Answer in our envelope what gunicorn refuses before the application sees it.
 
     Stands in the place of gunicorn's own function, whose page is HTML. `message` quotes the
-    request, so it is not repeated.
+    request, so it is neither repeated nor logged.
     """
     code, told = _REFUSALS.get(status, _REFUSALS[400] if status < 500 else _REFUSALS[500])
     error: dict[str, Any] = {"code": code, "message": told}
     if code == "VALIDATION_ERROR":
         error["details"] = {"request": [told]}
     body = orjson.dumps({"success": False, "error": error})
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        f"X-Request-ID: {uuid.uuid4().hex}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    write_nonblock(connection, head.encode("latin-1") + body)
+    request_id = uuid.uuid4().hex
+    log.info("request refused", request_id=request_id, status=status, address=_peer(connection))
+    headers = CAREFUL_HEADERS | {
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Content-Security-Policy": CONTENT_POLICY,
+        "Cache-Control": "no-store",
+        "X-Request-ID": request_id,
+    }
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {headers[name]}" for name in headers)]
+    write_nonblock(connection, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+
+def _peer(connection: socket.socket) -> str | None:
+    """The address of who is at the other end, where it is still there and has one."""
+    try:
+        address = connection.getpeername()
+    except OSError:
+        return None
+    return str(address[0]) if isinstance(address, tuple) else None

@@ -4,91 +4,45 @@ A value comes from the environment variable of the setting's name or, where `<NA
 from that file (for mounted secrets). docs/settings.md lists them; a test keeps the two alike.
 """
 
-import base64
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from flask import current_app
 from marshmallow import ValidationError
 from marshmallow import fields as take
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from cms_services.setting_types import (
+    LEAST_SECRET_LENGTH,
+    Days,
+    Duration,
+    Folder,
+    Keys256,
+    Network,
+    Networks,
+    Origins,
+    RateLimits,
+    Secrets,
+    SiteUrl,
+    Switch,
+    port_of,
+)
 
 
 class SettingError(Exception):
     """A setting's value can't be used. The message is the one line that the operator reads."""
 
 
-class _CommaList(take.Field[list[str]]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
-        return [part.strip() for part in str(value).split(",") if part.strip()]
-
-
-def _origins_of(host: str) -> tuple[str, str]:
-    return f"http://{host}", f"https://{host}"
-
-
-class _Origins(_CommaList):
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
-        origins = super()._deserialize(value, *args, **kwargs)
-        for origin in origins:
-            parts = urlsplit(origin)
-            if not parts.netloc or origin not in _origins_of(parts.netloc):
-                raise ValidationError("Not an origin.")
-        return origins
-
-
-class _Networks(_CommaList):
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return tuple(
-                ipaddress.ip_network(part) for part in super()._deserialize(value, *args, **kwargs)
-            )
-        except ValueError as error:
-            raise ValidationError("Not a network.") from error
-
-
-class _Days(take.Integer):
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return timedelta(days=super()._deserialize(value, *args, **kwargs) or 0)
-
-
-class _Key256(take.Field[bytes]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bytes:
-        try:
-            key = base64.b64decode(str(value), validate=True)
-        except ValueError as error:
-            raise ValidationError("Not base64.") from error
-        if len(key) != 32:
-            raise ValidationError("Not 32 bytes.")
-        return key
-
-
-class _Switch(take.Boolean):
-    truthy = {"true", "on", "1", "yes"}
-    falsy = {"false", "off", "0", "no"}
-
-
-class _Folder(take.Field[Path]):
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Path:
-        try:
-            return Path(str(value)).expanduser().resolve()
-        except RuntimeError as error:
-            raise ValidationError("Nobody's home folder.") from error
-
-
-def _port_of(url: str) -> int | None:
-    """Raises ValueError for a port that is no number."""
-    return urlsplit(url).port
-
-
 _PORT = take.Integer(validate=Range(1, 65535))
+_DURATION = "a number with a unit, such as 30m, 24h or 7d, from 1m to 3650d"
+# The time of a session's last request is noted once a minute; with less it would end too early.
+_LEAST_IDLE = timedelta(minutes=5)
+_LIMITS = "limits such as 10 per minute; 100 per 2 hours"
+_HOST_NAME = r"(?:[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45})\Z"
+_VISIBLE = r"[!-~]+\Z"
 _DATABASE_SCHEMES = r"^(sqlite|postgres|postgresql|mysql|mariadb)(\+[a-z0-9]+)?://.*"
 
 
@@ -119,7 +73,7 @@ class Settings:
     )
     data_dir: Path = _setting(
         "CMS_DATA_DIR",
-        _Folder(),
+        Folder(),
         Path("instance").resolve(),
         "a folder",
         "Private folder for the SQLite database and the generated keys.",
@@ -133,24 +87,31 @@ class Settings:
     )
     redis_url: str | None = _setting(
         "REDIS_URL",
-        take.String(validate=[Regexp(r"^(rediss?|unix)://.*"), _port_of]),
+        take.String(validate=[Regexp(r"^(rediss?|unix)://.*"), port_of]),
         None,
         "a URL that begins with redis://, rediss:// or unix://",
-        "Redis for rate limits that several processes share. Default: each process by itself.",
+        "Redis for what several processes share: rate limits, ended sessions. Default: none.",
     )
     secret_key: str | None = _setting(
         "SECRET_KEY",
-        take.String(validate=Length(16)),
+        take.String(validate=Length(LEAST_SECRET_LENGTH)),
         None,
         "a random text of at least 16 characters, better 32",
         "Signs sessions and tokens. Default: generated into the data folder at the first start.",
     )
-    encryption_key: bytes | None = _setting(
+    secret_key_previous: tuple[str, ...] = _setting(
+        "SECRET_KEY_PREVIOUS",
+        Secrets(),
+        (),
+        "earlier values of SECRET_KEY of 16 characters or more, separated by blanks or line ends",
+        "What they signed stays valid, so that a new SECRET_KEY signs nobody out.",
+    )
+    encryption_keys: tuple[bytes, ...] = _setting(
         "ENCRYPTION_KEY",
-        _Key256(),
-        None,
-        "32 random bytes in base64, as `openssl rand -base64 32` prints",
-        "Encrypts stored secrets. Default: generated into the data folder at the first start.",
+        Keys256(),
+        (),
+        "32 random bytes in base64, as `openssl rand -base64 32` prints; or several, with commas",
+        "Encrypts stored secrets: the first key seals, all open. Default: made at the first start.",
     )
     admin_email: str = _setting(
         "CMS_ADMIN_EMAIL",
@@ -180,12 +141,19 @@ class Settings:
         "a number from 1 to 256",
         "Threads of each web server process.",
     )
+    request_timeout: int = _setting(
+        "REQUEST_TIMEOUT",
+        take.Integer(validate=Range(1, 600)),
+        30,
+        "a number of seconds from 1 to 600",
+        "How long a client may take to send a request.",
+    )
     trusted_origins: tuple[str, ...] = _setting(
         "TRUSTED_ORIGINS",
-        _Origins(),
+        Origins(),
         (),
         "origins such as https://cms.example.com, separated by commas",
-        "Other sites whose pages may change data with our session cookie.",
+        "Other sites whose pages may call us, with our session cookie too (CORS).",
     )
     trusted_proxies: int = _setting(
         "TRUSTED_PROXIES",
@@ -196,7 +164,7 @@ class Settings:
     )
     probe_allowed_networks: tuple[Network, ...] = _setting(
         "PROBE_ALLOWED_NETWORKS",
-        _Networks(),
+        Networks(),
         (),
         "networks such as 10.0.0.0/8,127.0.0.1/32, separated by commas",
         "Private networks that health checks may reach. Default: public addresses only.",
@@ -217,24 +185,178 @@ class Settings:
     )
     registration: str = _setting(
         "REGISTRATION",
-        take.String(validate=OneOf(["open", "closed"])),
+        take.String(validate=OneOf(["open", "invite", "closed"])),
         "closed",
-        "open or closed",
-        "Whether anybody may make an account by /api/auth/register.",
+        "open, invite or closed",
+        "Who may make an account by /api/auth/register: anybody, whom an admin invited, nobody.",
+    )
+    second_factor: str = _setting(
+        "SECOND_FACTOR",
+        take.String(validate=OneOf(["optional", "admins", "everybody"])),
+        "optional",
+        "optional, admins or everybody",
+        "Who can do nothing but set up a second factor until they have one.",
+    )
+    access_token_lifetime: timedelta = _setting(
+        "ACCESS_TOKEN_LIFETIME",
+        Duration(),
+        timedelta(hours=24),
+        _DURATION,
+        "How long an access token is valid.",
+    )
+    refresh_token_lifetime: timedelta = _setting(
+        "REFRESH_TOKEN_LIFETIME",
+        Duration(),
+        timedelta(days=7),
+        _DURATION,
+        "How long a refresh token can be spent.",
+    )
+    session_lifetime: timedelta = _setting(
+        "SESSION_LIFETIME",
+        Duration(),
+        timedelta(days=7),
+        _DURATION,
+        "How long after signing in a browser has to sign in again.",
+    )
+    session_idle: timedelta = _setting(
+        "SESSION_IDLE",
+        Duration(validate=Range(min=_LEAST_IDLE)),
+        timedelta(hours=12),
+        "a number with a unit, such as 30m, 24h or 7d, from 5m to 3650d",
+        "How long a browser's session lasts without a request.",
+    )
+    client_session_lifetime: timedelta = _setting(
+        "CLIENT_SESSION_LIFETIME",
+        Duration(),
+        timedelta(days=90),
+        _DURATION,
+        "How long after signing in a client can go on refreshing its tokens.",
+    )
+    public_url: str | None = _setting(
+        "PUBLIC_URL",
+        SiteUrl(),
+        None,
+        "a URL such as https://services.example.com, without a path",
+        "Where people reach us; links in letters begin with it. Default: http://HOST:PORT.",
+    )
+    smtp_host: str | None = _setting(
+        "SMTP_HOST",
+        take.String(validate=Regexp(_HOST_NAME)),
+        None,
+        "a host name or an address",
+        "Mail server. Default: letters are printed on the worker's stderr.",
+    )
+    smtp_port: int = _setting(
+        "SMTP_PORT",
+        _PORT,
+        587,
+        "a number from 1 to 65535",
+        "Port of the mail server.",
+    )
+    smtp_security: str = _setting(
+        "SMTP_SECURITY",
+        take.String(validate=OneOf(["starttls", "tls", "none"])),
+        "starttls",
+        "starttls, tls or none",
+        "How the connection to the mail server is encrypted.",
+    )
+    smtp_user: str | None = _setting(
+        "SMTP_USER",
+        take.String(),
+        None,
+        "a user name",
+        "Account on the mail server, with SMTP_PASSWORD. Default: none is shown.",
+    )
+    smtp_password: str | None = _setting(
+        "SMTP_PASSWORD",
+        take.String(),
+        None,
+        "a password",
+        "Password of SMTP_USER.",
+    )
+    mail_from: str = _setting(
+        "MAIL_FROM",
+        take.Email(validate=[Length(max=255), Regexp(_VISIBLE)]),
+        "cms-services@example.com",
+        "an e-mail address in ASCII",
+        "Sender of letters.",
     )
     rate_limits: bool = _setting(
         "RATE_LIMITS",
-        _Switch(),
+        Switch(),
         True,
         "on or off",
         "Rate limits. Off is for load tests.",
     )
+    rate_limit_anonymous: str = _setting(
+        "RATE_LIMIT_ANONYMOUS",
+        RateLimits(),
+        "120 per minute; 1000 per 10 minutes",
+        _LIMITS,
+        "Requests of an address without an account: 100 a minute with a burst of 20.",
+    )
+    rate_limit_signed_in: str = _setting(
+        "RATE_LIMIT_SIGNED_IN",
+        RateLimits(),
+        "600 per minute",
+        _LIMITS,
+        "Requests of an account.",
+    )
+    rate_limit_sign_in: str = _setting(
+        "RATE_LIMIT_SIGN_IN",
+        RateLimits(),
+        "10 per minute",
+        _LIMITS,
+        "Attempts to sign in, for an address and an account together.",
+    )
+    rate_limit_sign_in_failures: str = _setting(
+        "RATE_LIMIT_SIGN_IN_FAILURES",
+        RateLimits(),
+        "100 per hour",
+        _LIMITS,
+        "Failed attempts to sign in to an account, from whatever address.",
+    )
+    rate_limit_letters: str = _setting(
+        "RATE_LIMIT_LETTERS",
+        RateLimits(),
+        "5 per hour",
+        _LIMITS,
+        "Letters that people ask us to send to an e-mail address.",
+    )
+    rate_limit_download: str = _setting(
+        "RATE_LIMIT_DOWNLOAD",
+        RateLimits(),
+        "10 per minute",
+        _LIMITS,
+        "Downloads of an account.",
+    )
+    rate_limit_health_check: str = _setting(
+        "RATE_LIMIT_HEALTH_CHECK",
+        RateLimits(),
+        "30 per minute",
+        _LIMITS,
+        "Health checks that an account has run by hand.",
+    )
+    rate_limit_ingest: str = _setting(
+        "RATE_LIMIT_INGEST",
+        RateLimits(),
+        "600 per minute",
+        _LIMITS,
+        "Batches of logs and metrics of a service.",
+    )
     confirm_delete: bool = _setting(
         "CONFIRM_DELETE",
-        _Switch(),
+        Switch(),
         False,
         "true or false",
         "Whether cancelling by REST needs ?confirm=<name> or the header X-Confirm-Name.",
+    )
+    metrics_token: str | None = _setting(
+        "METRICS_TOKEN",
+        take.String(validate=[Length(LEAST_SECRET_LENGTH, 1024), Regexp(_VISIBLE)]),
+        None,
+        "a random text of at least 16 ASCII characters without blanks",
+        "What /metrics asks for as a bearer token. Default: anybody may read it.",
     )
     log_level: str = _setting(
         "LOG_LEVEL",
@@ -245,25 +367,31 @@ class Settings:
     )
     service_retention: timedelta = _setting(
         "SERVICE_RETENTION_DAYS",
-        _Days(validate=Range(timedelta(0), timedelta(3650))),
+        Days(validate=Range(timedelta(0), timedelta(3650))),
         timedelta(days=30),
         "a number of days from 0 to 3650",
         "How long a cancelled service can be restored before it is purged.",
     )
     log_retention: timedelta = _setting(
         "LOG_RETENTION_DAYS",
-        _Days(validate=Range(timedelta(1), timedelta(3650))),
+        Days(validate=Range(timedelta(1), timedelta(3650))),
         timedelta(days=30),
         "a number of days from 1 to 3650",
         "How long the services' log entries are kept.",
     )
     metric_retention: timedelta = _setting(
         "METRIC_RETENTION_DAYS",
-        _Days(validate=Range(timedelta(1), timedelta(3650))),
+        Days(validate=Range(timedelta(1), timedelta(3650))),
         timedelta(days=90),
         "a number of days from 1 to 3650",
         "How long the services' metric samples and health reports are kept.",
     )
+
+    @property
+    def effective_public_url(self) -> str:
+        """Where people reach us, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @property
     def effective_database_url(self) -> str:
@@ -287,12 +415,22 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         except (ValidationError, ValueError, OverflowError) as error:
             raise SettingError(f"{name}: takes {each.metadata['takes']}.") from error
         values[each.name] = tuple(parsed) if isinstance(parsed, list) else parsed
-    return Settings(**values)
+    settings = Settings(**values)
+    _require_both_or_neither(settings)
+    return settings
 
 
 def current_settings() -> Settings:
     """The settings of the application whose context we are in."""
     return cast(Settings, current_app.extensions["cms_services.settings"])
+
+
+def _require_both_or_neither(settings: Settings) -> None:
+    """Raise SettingError where a user of the mail server has no password, or the other way."""
+    if settings.smtp_user is not None and settings.smtp_password is None:
+        raise SettingError("SMTP_USER: needs SMTP_PASSWORD beside it.")
+    if settings.smtp_password is not None and settings.smtp_user is None:
+        raise SettingError("SMTP_PASSWORD: needs SMTP_USER beside it.")
 
 
 def _raw_value(name: str, environment: Mapping[str, str]) -> str | None:

@@ -126,6 +126,7 @@ class Permission(StrEnum):
     TEMPLATES_READ = "templates:read"
     ACCOUNT_READ = "account:read"
     ACCOUNT_WRITE = "account:write"
+    ACCOUNT_SECURE = "account:secure"
     SERVICES_READ = "services:read"
     SERVICES_WRITE = "services:write"
     SERVICES_RESTORE = "services:restore"
@@ -148,6 +149,7 @@ GRANT_OF_PERMISSION: dict[Permission, str] = {
     Permission.TEMPLATES_READ: "read:public",
     Permission.ACCOUNT_READ: "read:public",
     Permission.ACCOUNT_WRITE: "write:own",
+    Permission.ACCOUNT_SECURE: "read:public",
     Permission.SERVICES_READ: "read:own",
     Permission.SERVICES_WRITE: "write:own",
     Permission.SERVICES_RESTORE: "*",
@@ -160,8 +162,74 @@ GRANT_OF_PERMISSION: dict[Permission, str] = {
 }
 
 
+# The seed's resources, and which of their verbs each permission stands for.
+RESOURCES: dict[str, tuple[str, ...]] = {
+    "users": ("read", "write", "delete"),
+    "data": ("read", "write"),
+    "settings": ("read",),
+}
+RESOURCE_OF_PERMISSION: dict[Permission, tuple[str, tuple[str, ...]]] = {
+    Permission.TEMPLATES_READ: ("settings", ("read",)),
+    Permission.ACCOUNT_READ: ("users", ("read",)),
+    Permission.ACCOUNT_WRITE: ("users", ("write",)),
+    Permission.ACCOUNT_SECURE: ("users", ("read", "write")),
+    Permission.SERVICES_READ: ("data", ("read",)),
+    Permission.SERVICES_WRITE: ("data", ("write",)),
+    Permission.SERVICES_RESTORE: ("data", ("write",)),
+    Permission.METRICS_WRITE: ("data", ("write",)),
+    Permission.LOGS_WRITE: ("data", ("write",)),
+    Permission.PROJECTS_READ: ("data", ("read",)),
+    Permission.PROJECTS_WRITE: ("data", ("write",)),
+    Permission.AUDIT_READ: ("data", ("read",)),
+    # Accounts are ended, never erased, since the audit trail names them.
+    Permission.USERS_MANAGE: ("users", ("read", "write", "delete")),
+}
+
+
+class Relation(StrEnum):
+    """What a caller must be to the thing that an operation is about, beside its permission.
+
+    Whoever a service belongs to counts as its owner, whatever the project; an admin counts as
+    owner of all. docs/permissions.md shows what follows for each operation.
+    """
+
+    # It is about nobody's thing, or makes something new.
+    NONE = "none"
+    # It is about the caller's own account, and what belongs to that alone.
+    OWN = "own"
+    # A list, which holds what the caller may read; an admin's holds all.
+    READABLE = "readable"
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    # Something new in a project, which takes an editor where that project is there already.
+    NEW_IN_PROJECT = "new in project"
+    OWNER = "owner"
+    # Somebody's part in a project: its owner's business, or of the one whose part it is.
+    OWNER_OR_ITSELF = "owner or itself"
+    ADMIN = "admin"
+
+
+# Where the permission alone tells the relation. Operations of any other one declare theirs.
+RELATION_OF_PERMISSION: dict[Permission, Relation] = {
+    Permission.TEMPLATES_READ: Relation.NONE,
+    Permission.ACCOUNT_READ: Relation.OWN,
+    Permission.ACCOUNT_WRITE: Relation.OWN,
+    Permission.ACCOUNT_SECURE: Relation.OWN,
+    Permission.SERVICES_RESTORE: Relation.ADMIN,
+    Permission.USERS_MANAGE: Relation.ADMIN,
+}
+
+
 # What somebody who is not signed in may do.
 OPEN_PERMISSIONS = frozenset({Permission.TEMPLATES_READ})
+
+# What takes somebody who signed in: no token is scoped for the account's password, sign-ins and
+# tokens, so that none outlives itself by making another.
+SIGN_IN_PERMISSIONS = frozenset({Permission.ACCOUNT_SECURE, Permission.ACCOUNT_WRITE})
+TOKEN_SCOPES = tuple(each for each in Permission if each not in SIGN_IN_PERMISSIONS)
+
+# All that a service's own token may do, and for that service alone.
+INGEST_PERMISSIONS = frozenset({Permission.METRICS_WRITE, Permission.LOGS_WRITE})
 
 
 class EventType(StrEnum):
@@ -185,6 +253,21 @@ class EventType(StrEnum):
     PROJECT_MEMBER_REMOVED = "project.member_removed"
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
+    USER_SIGNED_IN = "user.signed_in"
+    USER_SIGNED_OUT = "user.signed_out"
+    USER_INVITED = "user.invited"
+    USER_INVITATION_REVOKED = "user.invitation_revoked"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - the name of an event
+    SECOND_FACTOR_ENABLED = "second_factor.enabled"
+    SECOND_FACTOR_DISABLED = "second_factor.disabled"
+    RECOVERY_CODE_USED = "second_factor.recovery_code_used"
+    RECOVERY_CODES_RENEWED = "second_factor.recovery_codes_renewed"
+    SESSION_ENDED = "session.ended"
+    SESSION_TOKEN_REUSED = "session.token_reused"  # noqa: S105 - the name of an event
+    INGEST_TOKEN_CREATED = "ingest_token.created"  # noqa: S105 - the name of an event
+    INGEST_TOKEN_REVOKED = "ingest_token.revoked"  # noqa: S105 - the name of an event
+    KEYS_ROTATED = "keys.rotated"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
 

@@ -6,6 +6,7 @@ REQUIRE_SERVERS=1.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,19 @@ from flask.testing import FlaskClient
 from cms_services import create_app
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import hash_password
-from cms_services.accounts.tokens import issue_tokens
+from cms_services.accounts.sessions import begin_session
+from cms_services.accounts.tokens import Lifetimes, issue_tokens
+from cms_services.actor import ANONYMOUS
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
+from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Role
-from tests.databases import DATABASES, drop_made_databases, fresh_server_database
+from tests.databases import (
+    DATABASES,
+    drop_made_databases,
+    fresh_server_database,
+    need_redis,
+)
 from tests.people import PASSWORD, Person
 
 _PASSWORD_HASH = hash_password(PASSWORD)
@@ -70,7 +79,7 @@ def make_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         app = create_app(environment | settings)
         app.testing = True
         if not made:
-            _empty(app)
+            empty(app)
         made.append(app)
         return app
 
@@ -80,7 +89,8 @@ def make_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             db.engine.dispose()
 
 
-def _empty(app: Flask) -> None:
+def empty(app: Flask) -> None:
+    """Delete all rows of an application's database."""
     with app.app_context(), db.engine.begin() as connection:
         for table in reversed(db.metadata.sorted_tables):
             connection.execute(table.delete())
@@ -114,6 +124,15 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+def new_access_token(user: User) -> str:
+    """Sign an account in, within an application's context, and return its access token."""
+    day = timedelta(days=1)
+    session = begin_session(ANONYMOUS, user, day)
+    token = issue_tokens(session, current_signing_keys(), Lifetimes(day, day, day)).access_token
+    db.session.commit()
+    return token
+
+
 NewPerson = Callable[..., Person]
 
 
@@ -127,7 +146,7 @@ def new_person(app: Flask) -> NewPerson:
             user = User(email=email, name=name, password_hash=_PASSWORD_HASH, role=role)
             db.session.add(user)
             db.session.commit()
-            token = issue_tokens(user.id, str(of.config["TOKEN_KEY"])).access_token
+            token = new_access_token(user)
             return Person(of.test_client(), user.id, email, token)
 
     return make
@@ -154,6 +173,12 @@ def charlie(new_person: NewPerson) -> Person:
 @pytest.fixture
 def admin(new_person: NewPerson) -> Person:
     return new_person("Ada", Role.ADMIN)
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """A real Redis. What tests keep there, they name so that no other test meets it."""
+    return need_redis()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 from typing import NoReturn
 
 import pytest
+from redis import Redis, RedisError
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
@@ -13,6 +14,7 @@ SERVERS = {
     "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1/postgres"),
     "mariadb": os.environ.get("TEST_MARIADB_URL", "mariadb://root@127.0.0.1/mysql"),
 }
+REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 DATABASES = ("sqlite", *SERVERS)
 REQUIRE_SERVERS = os.environ.get("REQUIRE_SERVERS") == "1"
 
@@ -22,6 +24,16 @@ def need_server(reason: str) -> NoReturn:
     if REQUIRE_SERVERS:
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def need_redis() -> str:
+    """The URL of the Redis for tests."""
+    try:
+        with Redis.from_url(REDIS_URL, socket_connect_timeout=3) as redis:
+            redis.ping()
+    except RedisError:
+        need_server("Redis does not answer")
+    return REDIS_URL
 
 
 _made_databases: set[tuple[str, str]] = set()

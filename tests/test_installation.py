@@ -16,8 +16,8 @@ from sqlalchemy import inspect, text
 
 from cms_services import create_app
 from cms_services.accounts.models import User
-from cms_services.accounts.users import authenticate
-from cms_services.data_folder import encryption_key, prepare_data_folder, secret_key
+from cms_services.accounts.sign_in import check_password
+from cms_services.data_folder import encryption_keys, prepare_data_folder, secret_keys
 from cms_services.extensions import db
 from cms_services.installation import InstallationError, ensure_admin, prepare_database
 from cms_services.schema import newest_revision
@@ -43,28 +43,28 @@ class TestKeys:
         settings = load_settings(
             {"CMS_DATA_DIR": str(tmp_path), "SECRET_KEY": "s" * 32, "ENCRYPTION_KEY": key}
         )
-        assert secret_key(settings) == "s" * 32
-        assert encryption_key(settings) == b"k" * 32
+        assert secret_keys(settings) == ("s" * 32,)
+        assert encryption_keys(settings) == (b"k" * 32,)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_generated_key_is_private_long_and_kept(self, tmp_path: Path) -> None:
         settings = load_settings({"CMS_DATA_DIR": str(tmp_path)})
         old_mask = os.umask(0)
         try:
-            key, encryption = secret_key(settings), encryption_key(settings)
+            (key,), (encryption,) = secret_keys(settings), encryption_keys(settings)
         finally:
             os.umask(old_mask)
         assert len(key) >= 64
         assert len(encryption) == 32
-        assert (secret_key(settings), encryption_key(settings)) == (key, encryption)
+        assert (secret_keys(settings), encryption_keys(settings)) == ((key,), (encryption,))
         files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
         assert files == {"secret.key": 0o600, "encryption.key": 0o600}
 
     def test_first_starts_at_once_agree_on_one_key(self, tmp_path: Path) -> None:
         settings = load_settings({"CMS_DATA_DIR": str(tmp_path)})
         with ThreadPoolExecutor(16) as pool:
-            keys = set(pool.map(lambda _: secret_key(settings), range(64)))
-        assert keys == {(tmp_path / "secret.key").read_text().strip()}
+            keys = set(pool.map(lambda _: secret_keys(settings), range(64)))
+        assert keys == {((tmp_path / "secret.key").read_text().strip(),)}
         assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
 
     def test_processes_that_start_at_once_agree_on_one_key(self, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ class TestKeys:
             for start in starts:
                 start.kill()
                 start.wait()
-        assert keys == {(data / "secret.key").read_text()}
+        assert keys == {(data / "secret.key").read_text().strip()}
 
     @pytest.mark.parametrize("content", ["", "short", "\x00" * 64, "ä" * 8])
     @pytest.mark.parametrize(
@@ -174,7 +174,8 @@ class TestTheFirstAdmin:
         app = make_app(CMS_ADMIN_EMAIL="Ada@Example.com", CMS_ADMIN_PASSWORD="Correct-horse-7")
         with app.app_context():
             assert ensure_admin(current_settings()) is None
-            assert authenticate("ada@example.com", "Correct-horse-7").role == "admin"
+            ada = check_password("ada@example.com", "Correct-horse-7").user_id
+            assert db.session.get_one(User, ada).role == "admin"
             db.session.rollback()
             assert ensure_admin(current_settings()) is None
             assert db.session.query(User).count() == 1
@@ -183,7 +184,7 @@ class TestTheFirstAdmin:
         with make_app().app_context():
             password = ensure_admin(current_settings())
             assert password is not None
-            assert authenticate("admin@example.com", password)
+            assert check_password("admin@example.com", password)
             db.session.rollback()
             assert ensure_admin(current_settings()) is None
 
@@ -211,7 +212,7 @@ def revision(number: str) -> Iterator[None]:
 _MAKE_KEY = """
 import sys
 from pathlib import Path
-from cms_services.data_folder import prepare_data_folder, secret_key
+from cms_services.data_folder import prepare_data_folder, secret_keys
 from cms_services.settings import load_settings
 
 settings = load_settings({"CMS_DATA_DIR": sys.argv[2]})
@@ -219,5 +220,5 @@ print("ready", flush=True)
 while not Path(sys.argv[1]).exists():
     pass
 prepare_data_folder(settings)
-sys.stdout.write(secret_key(settings))
+sys.stdout.write(*secret_keys(settings))
 """

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
+from limits import parse_many
 from setuptools import find_packages
 from werkzeug.routing import Rule
 
@@ -34,27 +36,25 @@ from cms_services.vocabulary import (
 )
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.operations import PUBLIC, Operation
+from cms_services.web.permissions import Page
 from tests.conftest import MakeApp
 from tests.people import error_of
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = [each.metadata["name"] for each in fields(Settings)]
 
-# Views without a declaration of `operation`, and what protects them instead.
+# Views without a declaration: what declares for them instead.
 OTHER_VIEWS = {
-    "legacy.services_php": "the permission of the action's row in ACTIONS",
-    "dashboard.login_page": "nothing: it shows an empty form",
-    "dashboard.login": "the password, the sign-in limit and the cross-site check",
-    "dashboard.logout": "the cross-site check: it ends the caller's own session",
-    "dashboard.services": "the permission services:read",
-    "dashboard.service": "the permission services:read and load_service",
-    "dashboard.change_status": "services:write, load_service and the cross-site check",
+    "static": "nothing: what is there is for everybody",
+    "legacy.services_php": "the action's row in ACTIONS",
 }
 # What anybody may ask, signed in or not.
 OPEN_OPERATIONS = {
+    "auth.forgot_password",
     "auth.login",
     "auth.refresh",
     "auth.register",
+    "auth.reset_password",
     "documentation.docs",
     "documentation.openapi",
     "status.healthz",
@@ -63,6 +63,20 @@ OPEN_OPERATIONS = {
     "records.template",
     "records.templates",
     "services.types",
+}
+# Pages that anybody may see; what they change takes a password, a code or the token of a letter.
+OPEN_PAGES = {
+    "account_pages.code_page",
+    "account_pages.forgot",
+    "account_pages.forgot_page",
+    "account_pages.login",
+    "account_pages.login_code",
+    "account_pages.login_page",
+    "account_pages.logout",
+    "account_pages.register_account",
+    "account_pages.register_page",
+    "account_pages.reset",
+    "account_pages.reset_page",
 }
 
 
@@ -73,24 +87,39 @@ def bare_app(make_bare_app: MakeApp) -> Flask:
 
 def operations_of(app: Flask) -> Iterator[tuple[Rule, Operation]]:
     """Each route that declares an operation."""
+    return _declared_as(app, "operation")
+
+
+def pages_of(app: Flask) -> Iterator[tuple[Rule, Page]]:
+    """Each route that declares a page."""
+    return _declared_as(app, "page")
+
+
+def _declared_as(app: Flask, attribute: str) -> Iterator[tuple[Rule, Any]]:
     for rule in app.url_map.iter_rules():
-        declared = getattr(app.view_functions[rule.endpoint], "operation", None)
+        declared = getattr(app.view_functions[rule.endpoint], attribute, None)
         if declared is not None:
             yield rule, declared
 
 
 class TestDoors:
     def test_every_view_says_what_it_needs(self, bare_app: Flask) -> None:
-        endpoints = {rule.endpoint for rule in bare_app.url_map.iter_rules()} - {"static"}
-        declared = {rule.endpoint for rule, _ in operations_of(bare_app)}
-        assert endpoints - declared == set(OTHER_VIEWS)
+        endpoints = {rule.endpoint for rule in bare_app.url_map.iter_rules()}
+        operations = {rule.endpoint for rule, _ in operations_of(bare_app)}
+        pages = {rule.endpoint for rule, _ in pages_of(bare_app)}
+        assert endpoints - operations - pages == set(OTHER_VIEWS)
+        assert not operations & pages
 
     def test_what_is_open_to_anybody_is_listed(self, bare_app: Flask) -> None:
-        needed = {rule.endpoint: op.permission for rule, op in operations_of(bare_app)}
-        for endpoint, permission in needed.items():
-            assert permission == PUBLIC or isinstance(permission, Permission), endpoint
-        opened = {e for e, p in needed.items() if p == PUBLIC or p in OPEN_PERMISSIONS}
-        assert opened == OPEN_OPERATIONS
+        for views, listed in (
+            (operations_of(bare_app), OPEN_OPERATIONS),
+            (pages_of(bare_app), OPEN_PAGES),
+        ):
+            needed = {rule.endpoint: declared.permission for rule, declared in views}
+            for endpoint, permission in needed.items():
+                assert permission == PUBLIC or isinstance(permission, Permission), endpoint
+            opened = {e for e, p in needed.items() if p == PUBLIC or p in OPEN_PERMISSIONS}
+            assert opened == listed
 
     def test_whoever_is_not_signed_in_gets_no_further(self, bare_app: Flask) -> None:
         client = bare_app.test_client()
@@ -165,6 +194,25 @@ class TestDocuments:
         text = (ROOT / "docs" / "settings.md").read_text()
         assert [name for name in SETTINGS if f"`{name}`" not in text] == []
 
+    def test_every_line_says_what_its_setting_says(self) -> None:
+        text = (ROOT / "docs" / "settings.md").read_text()
+        told = [
+            re.fullmatch(r"\| `(\w+)` \| `[^`]+` \| (.+) \| (.+) \|", line)
+            for line in text.splitlines()
+            if line.startswith("| `")
+        ]
+        assert [row.groups() if row else None for row in told] == [
+            (each.metadata["name"], each.metadata["takes"], each.metadata["about"])
+            for each in fields(Settings)
+        ]
+
+    def test_every_default_is_the_one_in_its_line(self) -> None:
+        text = (ROOT / "docs" / "settings.md").read_text()
+        told = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", text, re.MULTILINE))
+        assert load_settings({n: d for n, d in told.items() if d != "none"}) == Settings()
+        without = {each.metadata["name"] for each in fields(Settings) if each.default in (None, ())}
+        assert {name for name, default in told.items() if default == "none"} == without
+
     def test_no_line_is_about_a_setting_that_went(self) -> None:
         text = (ROOT / "docs" / "settings.md").read_text()
         told = re.findall(r"^\|\s*`([A-Z][A-Z_]+)`", text, re.MULTILINE)
@@ -175,8 +223,32 @@ class TestDocuments:
         assert [code for code in STATUS_OF_CODE if f"`{code}`" not in text] == []
 
 
+KEY, OTHER_KEY = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"o"))
+KEY_TOO_SHORT = base64.b64encode(b"x" * 31).decode()
+BAD_DURATIONS = ["x", "7", "7 d", "7D", "1.5h", "-1h", "0s", "59s", "3651d", "9" * 30 + "s", "٣d"]
+RATE_LIMIT_POLICIES = [name for name in SETTINGS if name.startswith("RATE_LIMIT_")]
+BAD_LIMITS = [
+    "many",
+    "10",
+    "10 per",
+    "per minute",
+    "-1 per minute",
+    "1.5 per minute",
+    "10 per fortnight",
+    "10 per year",
+    ";",
+    "10 per minute;",
+    "10 per minute 100 per hour",
+    "10 per minute:;100 per hour",
+    # The library would refuse everybody by the first, and take the second for one minute.
+    "0 per minute",
+    "10 per 0 minutes",
+    "9" * 10 + " per minute",
+    "10 per 10000 days",
+]
+
 # Values that a setting can't take.
-BAD = {
+BAD: dict[str, list[str]] = {
     "HOST": ["x" * 256],
     "PORT": ["x", "0", "65536", "-1", "80.5", "8000 8001"],
     "CMS_DATA_DIR": ["/dev/null", "/dev/null/data", "~nobody-of-this-name/data"],
@@ -190,10 +262,19 @@ BAD = {
     ],
     "REDIS_URL": ["127.0.0.1:6379", "http://127.0.0.1:6379", "redis://127.0.0.1:port"],
     "SECRET_KEY": ["x" * 15],
-    "ENCRYPTION_KEY": ["x", "not base64!", base64.b64encode(b"x" * 31).decode()],
+    "SECRET_KEY_PREVIOUS": [" ", "x" * 15, f"{'x' * 16} y"],
+    "ENCRYPTION_KEY": [
+        "x",
+        "not base64!",
+        ",",
+        KEY_TOO_SHORT,
+        f"{KEY},{KEY_TOO_SHORT}",
+        f"{KEY} {OTHER_KEY}",
+    ],
     "CMS_ADMIN_EMAIL": ["admin", "admin@", "a b@example.com", f"{'a' * 250}@example.com"],
     "WEB_CONCURRENCY": ["0", "257", "many"],
     "WEB_THREADS": ["0", "257", "many"],
+    "REQUEST_TIMEOUT": ["0", "601", "1.5", "30s"],
     "TRUSTED_ORIGINS": [
         "cms.example.com",
         "*",
@@ -204,14 +285,54 @@ BAD = {
         "https://",
         "https://[",
         "https://cms.example.com, null",
+        "null",
+        ",",
+        " ",
+        "https://*.example.com",
+        "https://cms.example.com:0",
+        "https://cms.example.com:65536",
+        "https://cms.example.com:",
+        "https://name@cms.example.com",
+        "https://name:password@cms.example.com",
+        "https://müller.example",
+        "https://cms..example",
     ],
     "TRUSTED_PROXIES": ["-1", "11", "all"],
-    "PROBE_ALLOWED_NETWORKS": ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0/8, x"],
+    "PROBE_ALLOWED_NETWORKS": ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0/8, x", ","],
     "LEGACY_ENVELOPE": ["success", "error", "meta", "two words", "1st", "services\n", "x" * 65],
     "LEGACY_STATUS": ["200", "HTTP"],
-    "REGISTRATION": ["yes", "Open"],
+    "REGISTRATION": ["yes", "Open", "invited"],
+    "ACCESS_TOKEN_LIFETIME": BAD_DURATIONS,
+    "REFRESH_TOKEN_LIFETIME": BAD_DURATIONS,
+    "SESSION_LIFETIME": BAD_DURATIONS,
+    "CLIENT_SESSION_LIFETIME": BAD_DURATIONS,
+    "SECOND_FACTOR": ["must", "Admins"],
+    "SESSION_IDLE": [*BAD_DURATIONS, "299s", "4m"],
+    "PUBLIC_URL": [
+        "services.example.com",
+        "//services.example.com",
+        "ftp://services.example.com",
+        "https://",
+        "https://services.example.com/cms",
+        "https://services.example.com//",
+        "https://services.example.com?x=1",
+        "https://services.example.com#x",
+        "https://name:password@services.example.com",
+        "https://services.example.com:70000",
+        "https://services example.com",
+        "https://a.example, https://b.example",
+    ],
+    "SMTP_HOST": ["smtp://mail.example.com", "mail.example.com:25", "a b", " ", "x" * 256],
+    "SMTP_PORT": ["x", "0", "65536"],
+    "SMTP_SECURITY": ["ssl", "TLS", "yes"],
+    # Each needs the other.
+    "SMTP_USER": ["mailer"],
+    "SMTP_PASSWORD": ["geheim-7"],
+    "MAIL_FROM": ["CMS", "CMS <cms@example.com>", "a@b@example.com", "zoë@example.com"],
     "RATE_LIMITS": ["perhaps", "2"],
+    **dict.fromkeys(RATE_LIMIT_POLICIES, BAD_LIMITS),
     "CONFIRM_DELETE": ["perhaps", "2"],
+    "METRICS_TOKEN": ["x" * 15, "x" * 1025, "two words of a token", "zoë" * 8],
     "LOG_LEVEL": ["INFO", "trace"],
     "SERVICE_RETENTION_DAYS": ["-1", "3651", "1.5", "9" * 30],
     "LOG_RETENTION_DAYS": ["0", "3651", "month"],
@@ -228,23 +349,46 @@ GOOD = {
     "DATABASE_URL": "postgresql://127.0.0.1/shop",
     "REDIS_URL": "redis://127.0.0.1:6379/1",
     "SECRET_KEY": "s" * 32,
-    "ENCRYPTION_KEY": base64.b64encode(b"k" * 32).decode(),
+    "SECRET_KEY_PREVIOUS": f"{'a' * 16} {'b' * 16}",
+    "ENCRYPTION_KEY": f"{KEY}, {OTHER_KEY}",
     "CMS_ADMIN_EMAIL": "ada@example.com",
     "CMS_ADMIN_PASSWORD": "Correct-horse-7",
     "WEB_CONCURRENCY": "4",
     "WEB_THREADS": "4",
+    "REQUEST_TIMEOUT": "10",
     "TRUSTED_ORIGINS": "https://cms.example.com, http://localhost:3000",
     "TRUSTED_PROXIES": "1",
     "PROBE_ALLOWED_NETWORKS": "10.0.0.0/8,fd00::/8",
     "LEGACY_ENVELOPE": "services",
     "LEGACY_STATUS": "always-200",
-    "REGISTRATION": "open",
+    "REGISTRATION": "invite",
+    "ACCESS_TOKEN_LIFETIME": "15m",
+    "REFRESH_TOKEN_LIFETIME": "30d",
+    "SESSION_LIFETIME": "3650d",
+    "CLIENT_SESSION_LIFETIME": "30d",
+    "SECOND_FACTOR": "admins",
+    "SESSION_IDLE": "300s",
+    "PUBLIC_URL": "https://services.example.com:8443",
+    "SMTP_HOST": "mail.example.com",
+    "SMTP_PORT": "25",
+    "SMTP_SECURITY": "tls",
+    "SMTP_USER": "mailer",
+    "SMTP_PASSWORD": "geheim-7",
+    "MAIL_FROM": "cms@example.org",
     "RATE_LIMITS": "off",
+    **dict.fromkeys(RATE_LIMIT_POLICIES, "7 per second; 70 per 3 days"),
     "CONFIRM_DELETE": "true",
+    "METRICS_TOKEN": "m" * 32,
     "LOG_LEVEL": "debug",
     "SERVICE_RETENTION_DAYS": "7",
     "LOG_RETENTION_DAYS": "7",
     "METRIC_RETENTION_DAYS": "7",
+}
+
+# What a setting takes beside it, if it takes it at all.
+BESIDE = {
+    "SMTP_USER": {"SMTP_PASSWORD": "geheim-7"},
+    "SMTP_PASSWORD": {"SMTP_USER": "mailer"},
 }
 
 
@@ -264,7 +408,18 @@ class TestSettings:
         assert line.startswith(f"{name}: ") and "\n" not in line
         assert len(line) < 250
 
-    @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "SECRET_KEY",
+            "SECRET_KEY_PREVIOUS",
+            "ENCRYPTION_KEY",
+            "DATABASE_URL",
+            "REDIS_URL",
+            "SMTP_PASSWORD",
+            "METRICS_TOKEN",
+        ],
+    )
     def test_a_refusal_does_not_repeat_what_may_be_secret(self, name: str) -> None:
         with pytest.raises(SettingError) as caught:
             load_settings({name: "geheim-7"})
@@ -296,8 +451,9 @@ class TestSettings:
     def test_a_value_may_stand_in_a_file(self, tmp_path: Path, name: str) -> None:
         file = tmp_path / "value"
         file.write_text(f"{GOOD[name]}\n")
-        plain = load_settings({name: GOOD[name]})
-        assert load_settings({f"{name}_FILE": str(file)}) == plain
+        beside = BESIDE.get(name, {})
+        plain = load_settings({name: GOOD[name]} | beside)
+        assert load_settings({f"{name}_FILE": str(file)} | beside) == plain
         assert plain != load_settings({})
 
     @pytest.mark.parametrize("name", SETTINGS)
@@ -323,6 +479,28 @@ class TestSettings:
         file.write_text("x\n")
         with pytest.raises(SettingError, match=r"^PORT: takes "):
             load_settings({"PORT_FILE": str(file)})
+
+    @pytest.mark.parametrize(
+        ("name", "value", "parsed"),
+        [
+            ("TRUSTED_ORIGINS", "HTTPS://CMS.Example.com:443,", ("https://cms.example.com",)),
+            ("TRUSTED_ORIGINS", "http://[::1]:3000", ("http://[::1]:3000",)),
+            ("PUBLIC_URL", "https://Services.example.com/", "https://services.example.com"),
+            ("PUBLIC_URL", "http://localhost:08000", "http://localhost:8000"),
+            ("RATE_LIMIT_DOWNLOAD", " 1/second ;2 PER 3 Hours", "1/second; 2 PER 3 Hours"),
+            ("SMTP_HOST", "2001:db8::25", "2001:db8::25"),
+        ],
+    )
+    def test_a_value_may_be_spelt_otherwise(self, name: str, value: str, parsed: object) -> None:
+        settings = load_settings({name: value})
+        attribute = next(each.name for each in fields(Settings) if each.metadata["name"] == name)
+        assert getattr(settings, attribute) == parsed
+
+    @pytest.mark.parametrize("name", RATE_LIMIT_POLICIES)
+    @pytest.mark.parametrize("value", ["1 per second", "2/3 hours", "9 per minute; 99 per 2 days"])
+    def test_the_library_reads_every_limit_that_is_taken(self, name: str, value: str) -> None:
+        settings = load_settings({name: value})
+        assert parse_many(getattr(settings, name.lower())) == parse_many(value)
 
     def test_an_empty_variable_is_one_that_is_not_set(self) -> None:
         names = [*SETTINGS, *(f"{name}_FILE" for name in SETTINGS)]

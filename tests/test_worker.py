@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import func, insert, select, text
 
 from cms_services import pruning
-from cms_services.accounts.models import RevokedToken
+from cms_services.accounts.models import Invitation, PasswordReset, UserSession
 from cms_services.audit.models import AuditEntry
 from cms_services.catalogue.models import Service
 from cms_services.clock import fixed_at
@@ -90,6 +90,7 @@ def furnished(owner: Person, name: str) -> dict[str, Any]:
         ("logs", {"entries": entries}, 202),
         ("metrics", {"samples": samples}, 202),
         ("health", None, 200),
+        ("ingest-tokens", {"name": "agent"}, 201),
     ):
         answer = owner.post(f"{path}/{what}", json=body)
         assert answer.status_code == status, answer.text
@@ -130,6 +131,7 @@ class TestRetention:
                 body = {"name": name, "type": "api"}
                 alice.post("/api/services", json=body, headers={"Idempotency-Key": name})
         with app.app_context():
+            user_id = alice.user_id
             for age in (0 * DAY, 2 * DAY, 2 * DAY + SECOND, 3 * DAY, 3 * DAY + SECOND):
                 entry = {"at": START - age, "level": "info", "message": str(age), "attributes": {}}
                 sample = {"at": START - age, "name": "cpu", "value": 1.0, "labels": {}}
@@ -137,7 +139,11 @@ class TestRetention:
                 db.session.add(MetricSample(service_id=service_id, **sample))
                 report = {"checked_at": START - age, "status": "healthy", "checks": []}
                 db.session.add(HealthReport(service_id=service_id, **report))
-                db.session.add(RevokedToken(jti=str(age), expires_at=START - age))
+                db.session.add(UserSession(id=str(age), user_id=user_id, expires_at=START - age))
+                db.session.add(
+                    PasswordReset(token_hash=str(age), user_id=user_id, expires_at=START - age)
+                )
+                db.session.add(Invitation(email=str(age), role="user", expires_at=START - age))
                 db.session.add(JobClaim(job=str(age), period_start=START - age))
             db.session.commit()
 
@@ -150,7 +156,8 @@ class TestRetention:
             START,
         ]
         assert column_of(app, HealthReport.checked_at) == column_of(app, MetricSample.at)
-        assert column_of(app, RevokedToken.expires_at) == [START]
+        for model in (UserSession, PasswordReset, Invitation):
+            assert column_of(app, model.expires_at)[0] == START
         old_claims = JobClaim.period_start < START - 2 * DAY
         assert count(app, JobClaim, old_claims) == 0
         assert count(app, JobClaim, JobClaim.period_start == START - 2 * DAY) == 1
@@ -238,7 +245,8 @@ class TestAFailingJob:
 
         def failing() -> int:
             tries.append("failing")
-            db.session.add(RevokedToken(jti=f"half {len(tries)}", expires_at=START))
+            email = f"half {len(tries)}"
+            db.session.add(Invitation(email=email, role="user", expires_at=START))
             db.session.flush()
             if tries.count("failing") == 1:
                 raise RuntimeError("no luck")
@@ -251,10 +259,10 @@ class TestAFailingJob:
         set_jobs(failing=failing, other=other)
         run_jobs(app, START)
         assert tries == ["failing", "other"]
-        assert count(app, RevokedToken) == 0
+        assert count(app, Invitation) == 0
         run_jobs(app, START + 5 * SECOND)
         assert tries == ["failing", "other", "failing"]
-        assert column_of(app, RevokedToken.jti) == ["half 3"]
+        assert column_of(app, Invitation.email) == ["half 3"]
         run_jobs(app, START + 10 * SECOND)
         assert len(tries) == 3
 

@@ -3,20 +3,29 @@
 import re
 import secrets
 import string
+from functools import cache
 
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 _MINIMUM, _MAXIMUM = 8, 1024
+# bcrypt knows no more of a password, and PHP cut longer ones silently where it made the hash.
+_BCRYPT_BYTES = 72
 _REQUIRED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)", re.DOTALL)
 PASSWORD_RULE = (
     f"at least {_MINIMUM} characters with a lower case letter, an upper case letter and a digit"
 )
 
-_hashes = PasswordHash((Argon2Hasher(), BcryptHasher()))
+_OBVIOUS_WORDS = ("cms", "services", "cms services", "admin", "administrator", "password")
+
+_bcrypt = BcryptHasher()
+_hashes = PasswordHash((Argon2Hasher(), _bcrypt))
 # Verified where there is no account, so that both answers take the same time.
 _decoy_hash = _hashes.hash(secrets.token_urlsafe(16))
+# How hashes begin that are made now: algorithm, version and parameters.
+CURRENT_PREFIX = _decoy_hash.rsplit("$", 2)[0] + "$"
 
 
 def is_acceptable_password(password: str) -> bool:
@@ -24,22 +33,69 @@ def is_acceptable_password(password: str) -> bool:
     return _MINIMUM <= len(password) <= _MAXIMUM and bool(_REQUIRED.match(password))
 
 
+def is_common_password(password: str, own_words: tuple[str, ...] = ()) -> bool:
+    """Whether many people use this password, in whatever case, or it is an obvious word.
+
+    Obvious are the own words and our product's, also with digits and signs around and between.
+    """
+    lowered = password.casefold()
+    obvious = {_letters(word.casefold()) for word in (*own_words, *_OBVIOUS_WORDS)}
+    return lowered in _common_passwords() or _letters(lowered) in obvious - {""}
+
+
 def hash_password(password: str) -> str:
     return _hashes.hash(password)
 
 
-def verify_password(password: str, stored_hash: str | None) -> bool:
-    """Check a password against a stored hash, or against nobody's at the same cost."""
+def is_outdated_hash(stored_hash: str) -> bool:
+    """Whether another hasher, or the present one with other parameters, made this hash."""
+    return not stored_hash.startswith(CURRENT_PREFIX)
+
+
+def verify_password(
+    password: str, stored_hash: str | None, outdated_sample: str | None = None
+) -> bool:
+    """Check a password against a stored hash, or against nobody's at the same cost.
+
+    `outdated_sample` is an outdated hash of this installation, where it has any. A refusal has then
+    always tried one hash of either kind, so that its time tells neither whether there is an
+    account nor how its hash was made.
+    """
     if len(password) > _MAXIMUM:
         password = ""
-    matches = _hashes.verify(password, stored_hash or _decoy_hash)
+    tried = stored_hash or _decoy_hash
+    matches = _verify(password, tried)
+    if not matches and outdated_sample is not None:
+        _verify(password, _decoy_hash if is_outdated_hash(tried) else outdated_sample)
     return matches and stored_hash is not None
 
 
 def generate_password() -> str:
-    """A random password of 20 characters that follows the rule."""
+    """A random password of 22 characters, 130 bits, that follows the rule."""
     alphabet = string.ascii_letters + string.digits
     while True:
-        password = "".join(secrets.choice(alphabet) for _ in range(20))
+        password = "".join(secrets.choice(alphabet) for _ in range(22))
         if is_acceptable_password(password):
             return password
+
+
+def _verify(password: str, stored_hash: str) -> bool:
+    try:
+        if _bcrypt.identify(stored_hash):
+            return _hashes.verify(password.encode()[:_BCRYPT_BYTES], stored_hash)
+        return _hashes.verify(password, stored_hash)
+    except (UnknownHashError, ValueError):
+        # What no hasher made opens to no password.
+        return False
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text if character.isalpha())
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    # Large, and needed only where somebody chooses a password.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"])

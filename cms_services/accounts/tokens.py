@@ -1,38 +1,44 @@
-"""What signs a client in without a cookie: JSON Web Tokens and personal access tokens."""
+"""JSON Web Tokens (RFC 7519), used as RFC 8725 asks: what they say, and who they stand for.
 
-import hashlib
-import secrets
+An access and a refresh token belong to a sign-in. Each refresh token can be spent once; whoever
+spends one again ends the sign-in, since one of the two that have it has stolen it.
+"""
+
 import uuid
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 import jwt
-from sqlalchemy import bindparam, select
 
-from cms_services.accounts.models import PersonalToken, RevokedToken, User
+from cms_services.accounts.models import User, UserSession
+from cms_services.accounts.sessions import SignedIn, end_session, recognise
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.clock import now
-from cms_services.database import AnyRow
-from cms_services.errors import (
-    NotFound,
-    TokenExpired,
-    TokenRevoked,
-    Unauthenticated,
-    ValidationFailed,
-)
-from cms_services.extensions import db, reader
-from cms_services.pruning import prune_before
-from cms_services.vocabulary import EventType, Permission, Role
+from cms_services.errors import TokenExpired, TokenRevoked, Unauthenticated
+from cms_services.extensions import db
+from cms_services.signing import SigningKeys
+from cms_services.vocabulary import EventType
 
-ACCESS_LIFETIME = timedelta(hours=24)
-REFRESH_LIFETIME = timedelta(days=7)
-PERSONAL_TOKEN_PREFIX = "cms_"  # noqa: S105 - how such a token begins
 _ALGORITHM = "HS256"
 _ISSUER = "cms-services"
-_WHO = tuple(User.__table__.c[name] for name in ("id", "role", "name", "email", "active"))
-# Built once: it runs at every request of a signed-in browser.
-_ACCOUNT = select(*_WHO).where(User.__table__.c.id == bindparam("user_id"))
+_AUDIENCE = "cms-services"
+_ACCESS, _REFRESH = "access", "refresh"
+# The explicit type (RFC 8725, section 3.11), so that neither passes for the other.
+_TYPES = {_ACCESS: "at+jwt", _REFRESH: "refresh+jwt"}
+# What another node's clock may be ahead of ours.
+_CLOCKS_DIFFER_SECONDS = 60
+_REQUIRED = ["exp", "iat", "nbf", "sub", "jti", "aud", "iss", "sid"]
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long tokens are valid, and how long after its beginning a sign-in gives out new ones."""
+
+    access: timedelta
+    refresh: timedelta
+    session: timedelta
 
 
 @dataclass(frozen=True)
@@ -42,128 +48,109 @@ class TokenPair:
     expires_in: int
 
 
-def issue_tokens(user_id: str, key: str) -> TokenPair:
-    """An access and a refresh token for an account (RFC 7519, RFC 8725)."""
+def issue_tokens(session: UserSession, keys: SigningKeys, lifetimes: Lifetimes) -> TokenPair:
+    """A new pair for a sign-in, whose earlier refresh token is spent by that.
+
+    Raises TokenExpired where the sign-in is too old for that.
+    """
+    left = session.created_at + lifetimes.session - now()
+    if left <= timedelta(0):
+        raise TokenExpired("This sign-in is too old to be refreshed; sign in again.")
+    lifetimes = replace(
+        lifetimes, access=min(lifetimes.access, left), refresh=min(lifetimes.refresh, left)
+    )
+    refresh_id = uuid.uuid4().hex
+    session.refresh_id = refresh_id
+    session.expires_at = max(
+        session.expires_at, now() + lifetimes.refresh, now() + lifetimes.access
+    )
+    db.session.flush()
     return TokenPair(
-        access_token=_issue(user_id, "access", ACCESS_LIFETIME, key),
-        refresh_token=_issue(user_id, "refresh", REFRESH_LIFETIME, key),
-        expires_in=int(ACCESS_LIFETIME.total_seconds()),
+        access_token=_issue(session, _ACCESS, uuid.uuid4().hex, lifetimes.access, keys),
+        refresh_token=_issue(session, _REFRESH, refresh_id, lifetimes.refresh, keys),
+        expires_in=int(lifetimes.access.total_seconds()),
     )
 
 
-def refresh_tokens(refresh_token: str, key: str) -> TokenPair:
-    """Spend a refresh token on a new pair. Raises Unauthenticated and its kin."""
-    claims = _claims(refresh_token, "refresh", key)
-    actor = _actor_of_jwt(claims)
-    _revoke(claims)
-    return issue_tokens(actor.own_id, key)
+def refresh_tokens(
+    actor: Actor, refresh_token: str, keys: SigningKeys, lifetimes: Lifetimes
+) -> TokenPair | None:
+    """Spend a refresh token on a new pair.
+
+    None where it was spent before: its sign-in is ended then, which the caller must commit before
+    it refuses. Raises Unauthenticated, TokenExpired or TokenRevoked.
+    """
+    claims = _claims(refresh_token, _REFRESH, keys)
+    session = db.session.get(UserSession, claims["sid"], with_for_update=True)
+    _signed_in(claims)
+    if session is None or session.user_id != claims["sub"]:
+        raise _ended()
+    if session.refresh_id != claims["jti"]:
+        record(
+            actor,
+            EventType.SESSION_TOKEN_REUSED,
+            "user",
+            session.user_id,
+            session.user_id,
+            {"session": session.id},
+        )
+        end_session(actor, session.user_id, session.id)
+        return None
+    return issue_tokens(session, keys, lifetimes)
 
 
-def actor_of_token(token: str, key: str) -> Actor:
-    """Who a bearer token stands for.
+def signed_in_by_token(token: str, keys: SigningKeys) -> SignedIn:
+    """The sign-in that an access token belongs to.
 
     Raises Unauthenticated, TokenExpired or TokenRevoked.
     """
-    if token.startswith(PERSONAL_TOKEN_PREFIX):
-        return _actor_of_personal_token(token)
-    return _actor_of_jwt(_claims(token, "access", key))
+    return _signed_in(_claims(token, _ACCESS, keys))
 
 
-def actor_of_user(user_id: str) -> Actor | None:
-    """The account as an actor; None where it is gone or not active."""
-    row = reader().execute(_ACCOUNT, {"user_id": user_id}).one_or_none()
-    return _to_actor(row) if row and row.active else None
+def session_of_refresh_token(token: str, keys: SigningKeys) -> tuple[str, str] | None:
+    """The account and the sign-in of a refresh token; None for one that is none or has expired."""
+    try:
+        claims = _claims(token, _REFRESH, keys)
+    except Unauthenticated:
+        return None
+    except TokenExpired:
+        return None
+    return claims["sub"], claims["sid"]
 
 
-def sign_out_token(token: str, kind: str, key: str) -> None:
-    """Revoke a JWT until it would have expired. Raises Unauthenticated where it is none."""
-    _revoke(_claims(token, kind, key))
-
-
-def create_personal_token(
-    actor: Actor, name: str, scopes: list[str], expires_at: datetime | None
-) -> tuple[PersonalToken, str]:
-    """Make a token; its text is returned this once and never stored.
-
-    Raises ValidationFailed for an expiry that is past or a scope that the caller lacks.
-    """
-    if expires_at is not None and expires_at <= now():
-        raise ValidationFailed({"expiresAt": ["Takes a moment in the future."]})
-    lacking = [scope for scope in scopes if not actor.may(Permission(scope))]
-    if lacking:
-        raise ValidationFailed({"scopes": [f"You may not grant {', '.join(lacking)}."]})
-    text = PERSONAL_TOKEN_PREFIX + secrets.token_urlsafe(32)
-    token = PersonalToken(
-        user_id=actor.own_id,
-        name=name,
-        token_hash=_hash(text),
-        scopes=sorted(set(scopes)),
-        expires_at=expires_at,
-    )
-    db.session.add(token)
-    db.session.flush()
-    record(
-        actor,
-        EventType.TOKEN_CREATED,
-        "token",
-        token.id,
-        actor.user_id,
-        {"after": {"name": name, "scopes": token.scopes}},
-    )
-    return token, text
-
-
-def list_personal_tokens(actor: Actor) -> list[PersonalToken]:
-    """The caller's own tokens, newest first."""
-    query = select(PersonalToken).where(PersonalToken.user_id == actor.own_id)
-    return list(db.session.scalars(query.order_by(PersonalToken.created_at.desc())))
-
-
-def revoke_personal_token(actor: Actor, token_id: str) -> None:
-    """Delete one of the caller's own tokens. Raises NotFound."""
-    token = db.session.get(PersonalToken, token_id)
-    if token is None or token.user_id != actor.own_id:
-        raise NotFound("There is no such token of yours.")
-    record(
-        actor,
-        EventType.TOKEN_REVOKED,
-        "token",
-        token.id,
-        actor.user_id,
-        {"before": {"name": token.name, "scopes": token.scopes}},
-    )
-    db.session.delete(token)
-
-
-def prune_revocations() -> int:
-    """Forget revocations of tokens that have expired since. Returns how many."""
-    return prune_before(RevokedToken, RevokedToken.expires_at, now())
-
-
-def _issue(user_id: str, kind: str, lifetime: timedelta, key: str) -> str:
+def _issue(
+    session: UserSession, kind: str, token_id: str, lifetime: timedelta, keys: SigningKeys
+) -> str:
     issued = now()
     claims = {
         "iss": _ISSUER,
-        "aud": kind,
-        "sub": user_id,
-        "jti": uuid.uuid4().hex,
+        "aud": _AUDIENCE,
+        "sub": session.user_id,
+        "sid": session.id,
+        "jti": token_id,
         "iat": issued,
         "nbf": issued,
         "exp": issued + lifetime,
     }
-    return jwt.encode(claims, key, _ALGORITHM)
+    key = keys.present
+    return jwt.encode(claims, key.secret, _ALGORITHM, {"kid": key.id, "typ": _TYPES[kind]})
 
 
-def _claims(token: str, kind: str, key: str) -> dict[str, str]:
+def _claims(token: str, kind: str, keys: SigningKeys) -> dict[str, Any]:
+    refusal = Unauthenticated(f"This is not a valid {kind} token.")
     try:
-        claims: dict[str, str] = jwt.decode(
+        header = jwt.get_unverified_header(token)
+        key = keys.find(header.get("kid"))
+        if key is None or header.get("typ") != _TYPES[kind]:
+            raise refusal
+        claims: dict[str, Any] = jwt.decode(
             token,
-            key,
+            key.secret,
             algorithms=[_ALGORITHM],
-            audience=kind,
+            audience=_AUDIENCE,
             issuer=_ISSUER,
             options={
-                "require": ["exp", "iat", "nbf", "sub", "jti", "aud", "iss"],
+                "require": _REQUIRED,
                 # PyJWT asks the system's clock; ours decides below.
                 "verify_exp": False,
                 "verify_nbf": False,
@@ -171,48 +158,28 @@ def _claims(token: str, kind: str, key: str) -> dict[str, str]:
             },
         )
     except jwt.PyJWTError as error:
-        raise Unauthenticated(f"This is not a valid {kind} token.") from error
-    if int(claims["exp"]) <= now().timestamp():
+        raise refusal from error
+    if not all(isinstance(claims[name], str) for name in ("sid", "jti")):
+        raise refusal
+    if not all(type(claims[name]) is int for name in ("nbf", "exp")):
+        raise refusal
+    moment = now().timestamp()
+    if claims["nbf"] > moment + _CLOCKS_DIFFER_SECONDS:
+        raise refusal
+    if claims["exp"] <= moment:
         raise TokenExpired(f"The {kind} token has expired; sign in again or refresh it.")
     return claims
 
 
-def _actor_of_jwt(claims: dict[str, str]) -> Actor:
-    revoked = select(RevokedToken.jti).where(RevokedToken.jti == claims["jti"]).exists()
-    query = select(*_WHO, revoked.label("revoked")).where(User.id == claims["sub"])
-    row = db.session.execute(query).one_or_none()
-    if row is None or not row.active:
+def _signed_in(claims: dict[str, Any]) -> SignedIn:
+    found = recognise(claims["sid"])
+    if found is not None and found.actor.user_id == claims["sub"]:
+        return found
+    user = db.session.get(User, claims["sub"])
+    if user is None or not user.active:
         raise Unauthenticated("The account of this token is gone or not active.")
-    if row.revoked:
-        raise TokenRevoked("This token was signed out; sign in again.")
-    return _to_actor(row)
+    raise _ended()
 
 
-def _actor_of_personal_token(token: str) -> Actor:
-    query = (
-        select(*_WHO, PersonalToken.scopes, PersonalToken.expires_at)
-        .join(PersonalToken, PersonalToken.user_id == User.id)
-        .where(PersonalToken.token_hash == _hash(token))
-    )
-    row = db.session.execute(query).one_or_none()
-    if row is None or not row.active:
-        raise Unauthenticated("This is not a valid access token.")
-    if row.expires_at is not None and row.expires_at <= now():
-        raise TokenExpired("This access token has expired; make a new one.")
-    return _to_actor(row, frozenset(row.scopes))
-
-
-def _to_actor(row: AnyRow, scopes: frozenset[str] | None = None) -> Actor:
-    return Actor(user_id=row.id, role=Role(row.role), name=row.name, email=row.email, scopes=scopes)
-
-
-def _revoke(claims: dict[str, str]) -> None:
-    expires_at = datetime.fromtimestamp(int(claims["exp"]), tz=now().tzinfo)
-    if db.session.get(RevokedToken, claims["jti"]) is None:
-        db.session.add(RevokedToken(jti=claims["jti"], expires_at=expires_at))
-        db.session.flush()
-
-
-def _hash(token: str) -> str:
-    # The text is random and long, so one fast hash is enough to keep it unreadable.
-    return hashlib.sha256(token.encode()).hexdigest()
+def _ended() -> TokenRevoked:
+    return TokenRevoked("This sign-in was ended; sign in again.")

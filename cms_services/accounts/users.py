@@ -1,25 +1,27 @@
 """Making, finding and changing accounts."""
 
-import unicodedata
 from typing import Any
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.exc import IntegrityError
 
+from cms_services.accounts.addresses import checked_email
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import (
     PASSWORD_RULE,
     hash_password,
     is_acceptable_password,
-    verify_password,
+    is_common_password,
 )
+from cms_services.accounts.sessions import end_sessions
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.database import AnyRow
-from cms_services.errors import Conflict, Forbidden, NotFound, Unauthenticated, ValidationFailed
+from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from cms_services.events.outbox import emit
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
+from cms_services.mail.outbox import post
 from cms_services.vocabulary import EventType, Role
 
 _BY_EMAIL = (SortKey("email", User.email),)
@@ -34,18 +36,13 @@ USER_COLUMNS = (
 )
 
 
-def normalised_email(email: str) -> str:
-    """The one spelling under which an address is stored and looked up."""
-    return unicodedata.normalize("NFKC", email).strip().casefold()
-
-
 def create_user(actor: Actor, email: str, name: str | None, password: str, role: Role) -> User:
     """Make an account.
 
-    Raises ValidationFailed for a weak password, Conflict for a known address.
+    Raises ValidationFailed for a bad address or a weak password, Conflict for a known address.
     """
-    _require_acceptable(password)
-    email = normalised_email(email)
+    email = checked_email(email)
+    require_acceptable(password, email)
     if db.session.scalar(select(exists().where(User.email == email))):
         raise _address_taken(email)
     user = User(email=email, name=name or email, password_hash=hash_password(password), role=role)
@@ -55,16 +52,6 @@ def create_user(actor: Actor, email: str, name: str | None, password: str, role:
     except IntegrityError as error:
         raise _address_taken(email) from error
     _note(actor, EventType.USER_CREATED, user, {"after": _shown(user)})
-    return user
-
-
-def authenticate(email: str, password: str) -> User:
-    """The active account with this address and password. Raises Unauthenticated."""
-    user = db.session.scalar(select(User).where(User.email == normalised_email(email)))
-    if not verify_password(password, user.password_hash if user else None):
-        raise Unauthenticated("The e-mail address or the password is wrong.")
-    if user is None or not user.active:
-        raise Unauthenticated("The e-mail address or the password is wrong.")
     return user
 
 
@@ -90,7 +77,9 @@ def list_users(*, limit: int, cursor: str | None = None, q: str | None = None) -
 def update_user(actor: Actor, user: User, changes: dict[str, Any]) -> User:
     """Change name, role, password or whether the account is active.
 
-    Raises Forbidden where an admin would lock itself out, ValidationFailed for a weak password.
+    A new password and the end of an account end its sign-ins, the caller's own one excepted.
+    Raises Forbidden where an admin would lock itself out or set the own password without the
+    present one, Conflict for the last admin, ValidationFailed for a weak password.
     """
     if user.id == actor.user_id and (
         changes.get("active") is False or changes.get("role", user.role) != user.role
@@ -99,25 +88,77 @@ def update_user(actor: Actor, user: User, changes: dict[str, Any]) -> User:
     before = _shown(user)
     password = changes.pop("password", None)
     if password is not None:
-        _require_acceptable(password)
-        user.password_hash = hash_password(password)
+        if user.id == actor.user_id:
+            raise Forbidden("Change the own password by POST /api/auth/password.")
+        require_acceptable(password, user.email)
+    if user.role == Role.ADMIN and user.active:
+        stays = changes.get("role", Role.ADMIN) == Role.ADMIN and changes.get("active", True)
+        if not stays:
+            require_another_admin(user)
     for field, value in changes.items():
         setattr(user, field, value)
+    if password is not None:
+        set_password(actor, user, password)
+    elif not user.active:
+        end_sessions(actor, user.id)
     db.session.flush()
     after = _shown(user)
-    if after != before or password is not None:
-        passwords = {"password": "changed"} if password is not None else {}
-        _note(actor, EventType.USER_UPDATED, user, {"before": before, "after": after | passwords})
+    if after != before:
+        _note(actor, EventType.USER_UPDATED, user, {"before": before, "after": after})
     return user
+
+
+def set_password(
+    actor: Actor, user: User, password: str, event: EventType = EventType.PASSWORD_CHANGED
+) -> None:
+    """Give an account a password that was found acceptable, and tell its owner by letter.
+
+    All its sign-ins end, save the one that the caller came by.
+    """
+    user.password_hash = hash_password(password)
+    db.session.flush()
+    end_sessions(actor, user.id, but=actor.session_id if actor.user_id == user.id else None)
+    record(actor, event, "user", user.id, user.id)
+    post("password-changed", user.email)
+
+
+def deactivate(actor: Actor, user: User) -> None:
+    """End one's own account, which an admin can make active again.
+
+    Raises Conflict for the last admin.
+    """
+    if user.role == Role.ADMIN:
+        require_another_admin(user)
+    before = _shown(user)
+    user.active = False
+    db.session.flush()
+    end_sessions(actor, user.id)
+    _note(actor, EventType.USER_UPDATED, user, {"before": before, "after": _shown(user)})
+
+
+def require_another_admin(user: User) -> None:
+    """Raise Conflict where this account is the only active admin."""
+    admins = select(User.id).where(User.role == Role.ADMIN, User.active.is_(True))
+    # All of them locked, in one order, so that two admins can't go at the same moment.
+    others = [
+        found
+        for found in db.session.scalars(admins.order_by(User.id).with_for_update())
+        if found != user.id
+    ]
+    if not others:
+        raise Conflict("This is the last active admin; make somebody else an admin first.")
+
+
+def require_acceptable(password: str, email: str, field: str = "password") -> None:
+    """Raise ValidationFailed for a password that is weak, common, or made of the address."""
+    if not is_acceptable_password(password):
+        raise ValidationFailed({field: [f"Takes {PASSWORD_RULE}."]})
+    if is_common_password(password, (email, *email.split("@"))):
+        raise ValidationFailed({field: ["This password is easily guessed; take another one."]})
 
 
 def has_users() -> bool:
     return bool(db.session.scalar(select(exists().select_from(User))))
-
-
-def _require_acceptable(password: str) -> None:
-    if not is_acceptable_password(password):
-        raise ValidationFailed({"password": [f"Takes {PASSWORD_RULE}."]})
 
 
 def _address_taken(email: str) -> Conflict:

@@ -4,8 +4,11 @@ from flask import Flask
 
 from cms_services.api.auth import auth
 from cms_services.api.configuration import configuration
+from cms_services.api.credentials import credentials
 from cms_services.api.documentation import documentation
 from cms_services.api.downloads import downloads
+from cms_services.api.ingest_tokens import ingest_tokens
+from cms_services.api.invitations import invitations
 from cms_services.api.monitoring import monitoring
 from cms_services.api.projects import projects
 from cms_services.api.records import records
@@ -20,7 +23,10 @@ def init_api(app: Flask) -> None:
         configuration,
         downloads,
         monitoring,
+        ingest_tokens,
         auth,
+        credentials,
+        invitations,
         projects,
         users,
         records,

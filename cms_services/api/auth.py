@@ -1,89 +1,105 @@
-"""/api/auth: signing in and out, and personal access tokens."""
+"""/api/auth: accounts of one's own: registering, signing in and out, forgotten passwords."""
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint
 
-from cms_services.accounts.models import PersonalToken, User
+from cms_services.accounts import recovery, registration, sessions, users
+from cms_services.accounts.models import User
+from cms_services.accounts.sign_in import require_both_factors, require_password
 from cms_services.accounts.tokens import (
     TokenPair,
-    create_personal_token,
     issue_tokens,
-    list_personal_tokens,
     refresh_tokens,
-    revoke_personal_token,
-    sign_out_token,
+    session_of_refresh_token,
 )
-from cms_services.accounts.users import authenticate, create_user, get_user
 from cms_services.actor import Actor
-from cms_services.errors import Forbidden
+from cms_services.errors import NotFound, TokenRevoked
 from cms_services.settings import current_settings
-from cms_services.vocabulary import Permission, Role
-from cms_services.web import schemas
-from cms_services.web.caller import bearer_token, sign_in, sign_out, token_key
-from cms_services.web.limits import SIGN_IN
+from cms_services.signing import current_signing_keys
+from cms_services.vocabulary import Permission
+from cms_services.web.caller import sign_in, sign_out
+from cms_services.web.limits import LETTERS, SIGN_IN
 from cms_services.web.operations import PUBLIC, operation
+from cms_services.web.schemas import accounts as schemas
+from cms_services.web.signing_in import begin_session_of, check_password_of, token_lifetimes
+from cms_services.web.transactions import writing
 
 auth = Blueprint("auth", __name__, url_prefix="/api/auth")
 
 
 @auth.post("/register")
 @operation(
-    "Make an account, where REGISTRATION is open",
+    "Make an account, where REGISTRATION is open, or is invite and an invitation is shown",
     PUBLIC,
     transaction="write",
     body=schemas.RegisterIn,
     answer=schemas.UserOut,
     status=201,
-    limit=SIGN_IN,
+    limits=SIGN_IN,
 )
 def register(actor: Actor, body: dict[str, Any]) -> User:
-    if current_settings().registration != "open":
-        raise Forbidden("Registration is closed; ask an admin for an account.")
-    return create_user(actor, body["email"], body["name"], body["password"], Role.USER)
+    return registration.register(actor, current_settings().registration, **body)
 
 
 @auth.post("/login")
 @operation(
-    "Sign in with e-mail address and password",
+    "Sign in with e-mail address and password, and with a code where there is a second factor",
     PUBLIC,
+    transaction="own",
     body=schemas.LoginIn,
     answer=schemas.TokenPairOut,
-    limit=SIGN_IN,
+    limits=SIGN_IN,
 )
 def login(actor: Actor, body: dict[str, Any]) -> TokenPair:
-    user = authenticate(body["email"], body["password"])
+    checked = check_password_of(body["email"], body["password"])
+    with writing():
+        session = begin_session_of(actor, checked, body["code"])
+        session_id = session.id
+        tokens = issue_tokens(session, current_signing_keys(), token_lifetimes())
     if body["session"]:
-        sign_in(user)
-    return issue_tokens(user.id, token_key())
+        sign_in(session_id)
+    return tokens
 
 
 @auth.post("/refresh")
 @operation(
-    "Spend a refresh token on a new pair",
+    "Spend a refresh token on a new pair; spending one twice ends its session",
     PUBLIC,
-    transaction="write",
+    transaction="own",
     body=schemas.RefreshIn,
     answer=schemas.TokenPairOut,
 )
 def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
-    return refresh_tokens(body["refresh_token"], token_key())
+    with writing():
+        pair = refresh_tokens(
+            actor, body["refresh_token"], current_signing_keys(), token_lifetimes()
+        )
+    if pair is None:
+        raise TokenRevoked("This refresh token was spent before, so its session was ended.")
+    return pair
 
 
 @auth.post("/logout")
 @operation(
-    "End the cookie session, and revoke the JWTs that are sent along",
-    Permission.ACCOUNT_READ,
+    "End the session that the caller came by, and that of a refresh token that is sent along",
+    Permission.ACCOUNT_SECURE,
     transaction="write",
     body=schemas.LogoutIn,
     answer=schemas.SignedOutOut,
 )
 def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
-    token = bearer_token()
-    if token is not None:
-        sign_out_token(token, "access", token_key())
-    if body["refresh_token"] is not None:
-        sign_out_token(body["refresh_token"], "refresh", token_key())
+    if actor.session_id is not None:
+        sessions.end_session(actor, actor.own_id, actor.session_id)
+    sent = body["refresh_token"]
+    other = session_of_refresh_token(sent, current_signing_keys()) if sent else None
+    # As in RFC 7009, section 2.2, a token that is not valid any more is no failure.
+    if other == (actor.own_id, actor.session_id):
+        other = None
+    if other is not None and other[0] == actor.own_id:
+        with suppress(NotFound):
+            sessions.end_session(actor, *other)
     sign_out()
     return {"signed_out": True}
 
@@ -91,48 +107,67 @@ def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
 @auth.get("/me")
 @operation("The caller's own account", Permission.ACCOUNT_READ, answer=schemas.UserOut)
 def me(actor: Actor) -> User:
-    return get_user(actor.own_id)
+    return users.get_user(actor.own_id)
 
 
-@auth.get("/tokens")
+@auth.post("/password")
 @operation(
-    "The caller's personal access tokens, without their texts",
-    Permission.ACCOUNT_READ,
-    answer=schemas.TokenOut,
-    many=True,
-)
-def tokens(actor: Actor) -> list[PersonalToken]:
-    return list_personal_tokens(actor)
-
-
-@auth.post("/tokens")
-@operation(
-    "Make a personal access token, whose text is shown this once",
-    Permission.ACCOUNT_WRITE,
+    "Change one's password; all other sessions end",
+    Permission.ACCOUNT_SECURE,
     transaction="write",
-    body=schemas.TokenCreation,
-    answer=schemas.NewTokenOut,
-    status=201,
+    body=schemas.PasswordChange,
+    answer=schemas.DoneOut,
+    limits=SIGN_IN,
 )
-def create_token(actor: Actor, body: dict[str, Any]) -> dict[str, Any]:
-    token, text = create_personal_token(actor, body["name"], body["scopes"], body["expires_at"])
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scopes": token.scopes,
-        "expires_at": token.expires_at,
-        "created_at": token.created_at,
-        "token": text,
-    }
+def change_password(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
+    user = users.get_user(actor.own_id, for_change=True)
+    require_password(user, body["current_password"], "currentPassword")
+    users.require_acceptable(body["new_password"], user.email, "newPassword")
+    users.set_password(actor, user, body["new_password"])
+    return {"done": True}
 
 
-@auth.delete("/tokens/<token_id>")
+@auth.post("/password/forgot")
 @operation(
-    "Revoke a personal access token",
-    Permission.ACCOUNT_WRITE,
+    "Have a link to set a new password sent to an address, if it has an account",
+    PUBLIC,
     transaction="write",
-    answer=schemas.DeletedOut,
+    body=schemas.PasswordForgotten,
+    answer=schemas.DoneOut,
+    status=202,
+    limits=LETTERS,
 )
-def delete_token(actor: Actor, token_id: str) -> dict[str, Any]:
-    revoke_personal_token(actor, token_id)
-    return {"id": token_id, "deleted": True}
+def forgot_password(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
+    recovery.ask_for_reset(body["email"])
+    return {"done": True}
+
+
+@auth.post("/password/reset")
+@operation(
+    "Set a new password by the token of the letter; all sessions end",
+    PUBLIC,
+    transaction="write",
+    body=schemas.PasswordReset,
+    answer=schemas.DoneOut,
+    limits=SIGN_IN,
+)
+def reset_password(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
+    recovery.reset_password(actor, body["token"], body["password"])
+    return {"done": True}
+
+
+@auth.post("/deactivate")
+@operation(
+    "End one's own account, which an admin can make active again",
+    Permission.ACCOUNT_SECURE,
+    transaction="write",
+    body=schemas.PasswordIn,
+    answer=schemas.DoneOut,
+    limits=SIGN_IN,
+)
+def deactivate(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
+    user = users.get_user(actor.own_id, for_change=True)
+    require_both_factors(actor, user, body["password"], body["code"])
+    users.deactivate(actor, user)
+    sign_out()
+    return {"done": True}

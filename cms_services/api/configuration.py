@@ -8,16 +8,19 @@ from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.configuration import history
 from cms_services.configuration.models import ConfigurationVersion
-from cms_services.vocabulary import Permission
-from cms_services.web import schemas
+from cms_services.vocabulary import Permission, Relation
 from cms_services.web.conditional import require_match
 from cms_services.web.operations import Answer, operation
+from cms_services.web.schemas import services as schemas
+from cms_services.web.schemas.paging import PageQuery
 
 configuration = Blueprint("configuration", __name__, url_prefix="/api/services/<service_id>/config")
 
 
 @configuration.get("")
-@operation("The configuration, with its secrets masked", Permission.SERVICES_READ)
+@operation(
+    "The configuration, with its secrets masked", Permission.SERVICES_READ, needs=Relation.VIEWER
+)
 def show(actor: Actor, service_id: str) -> Answer:
     service, document = history.read_configuration(actor, service_id)
     return Answer(document, resource=service)
@@ -27,6 +30,7 @@ def show(actor: Actor, service_id: str) -> Answer:
 @operation(
     "Merge a patch (RFC 7396) into the configuration",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     free_body=True,
     guarded=True,
@@ -41,6 +45,7 @@ def merge(actor: Actor, service_id: str, body: dict[str, Any]) -> Answer:
 @operation(
     "Replace the configuration whole",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     free_body=True,
     guarded=True,
@@ -55,7 +60,8 @@ def replace(actor: Actor, service_id: str, body: dict[str, Any]) -> Answer:
 @operation(
     "The configuration's versions, newest first",
     Permission.SERVICES_READ,
-    query=schemas.PageQuery,
+    needs=Relation.VIEWER,
+    query=PageQuery,
     answer=schemas.ConfigurationVersionOut,
     many=True,
 )
@@ -67,6 +73,7 @@ def versions(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
 @operation(
     "One version of the configuration",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     answer=schemas.ConfigurationVersionDetail,
 )
 def version(actor: Actor, service_id: str, number: int) -> ConfigurationVersion:
@@ -77,6 +84,7 @@ def version(actor: Actor, service_id: str, number: int) -> ConfigurationVersion:
 @operation(
     "Make an earlier version the newest one",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     guarded=True,
 )

@@ -12,11 +12,13 @@ from werkzeug.routing import IntegerConverter, Rule
 from cms_services.actor import Actor
 from cms_services.vocabulary import OPEN_PERMISSIONS
 from cms_services.web.envelope import JSON_TYPE, WireJSON
+from cms_services.web.headers import CONTENT_POLICY
 from cms_services.web.operations import PUBLIC, Operation, operation
 
 documentation = Blueprint("documentation", __name__, url_prefix="/api")
 
-_DOCS_CSP = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; object-src 'none'"
+# Swagger UI's icons stand in its style sheet.
+_DOCS_CSP = f"{CONTENT_POLICY}; img-src 'self' data:"
 _ERROR = {"$ref": "#/components/schemas/Failure"}
 _CONVERTER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _REASONS = {
@@ -61,7 +63,13 @@ def document_of(app: Flask) -> dict[str, Any]:
     )
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     spec.components.security_scheme(
-        "session", {"type": "apiKey", "in": "cookie", "name": "cms_session"}
+        "session",
+        {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "cms_session",
+            "description": "Over TLS its name is `__Host-cms_session`.",
+        },
     )
     spec.components.schema("Failure", _FAILURE)
     for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):

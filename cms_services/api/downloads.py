@@ -6,10 +6,10 @@ from flask import Blueprint, Response, request
 
 from cms_services.actor import Actor
 from cms_services.downloads.bundles import Download, hosting_bundle, kubernetes_bundle
-from cms_services.vocabulary import Permission
-from cms_services.web import schemas
+from cms_services.vocabulary import Permission, Relation
 from cms_services.web.limits import DOWNLOAD
 from cms_services.web.operations import operation
+from cms_services.web.schemas import services as schemas
 
 downloads = Blueprint("downloads", __name__, url_prefix="/api/services/download")
 
@@ -18,9 +18,10 @@ downloads = Blueprint("downloads", __name__, url_prefix="/api/services/download"
 @operation(
     "The Kubernetes bundle of a cluster",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     transaction="write",
     query=schemas.KubernetesDownloadQuery,
-    limit=DOWNLOAD,
+    limits=DOWNLOAD,
     media_types=("application/zip", "application/yaml"),
 )
 def kubernetes(actor: Actor, cluster_id: str, query: dict[str, Any]) -> Response:
@@ -31,8 +32,9 @@ def kubernetes(actor: Actor, cluster_id: str, query: dict[str, Any]) -> Response
 @operation(
     "The hosting bundle of a plan",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     transaction="write",
-    limit=DOWNLOAD,
+    limits=DOWNLOAD,
     media_types=("application/zip",),
 )
 def hosting(actor: Actor, billing_id: str) -> Response:

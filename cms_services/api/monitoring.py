@@ -7,17 +7,24 @@ from flask import Blueprint
 from cms_services.actor import Actor
 from cms_services.monitoring import health, logs, metrics
 from cms_services.monitoring.durations import parse_timeframe
-from cms_services.vocabulary import LogLevel, Permission
-from cms_services.web import schemas
+from cms_services.vocabulary import LogLevel, Permission, Relation
 from cms_services.web.health_check import check_now
 from cms_services.web.ingest import sort_out
+from cms_services.web.limits import HEALTH_CHECK, INGEST
 from cms_services.web.operations import operation
+from cms_services.web.schemas import monitoring as schemas
+from cms_services.web.schemas.paging import PageQuery
 
 monitoring = Blueprint("monitoring", __name__, url_prefix="/api/services/<service_id>")
 
 
 @monitoring.get("/health")
-@operation("The newest health report", Permission.SERVICES_READ, answer=schemas.HealthOut)
+@operation(
+    "The newest health report",
+    Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
+    answer=schemas.HealthOut,
+)
 def show_health(actor: Actor, service_id: str) -> health.Health:
     return health.latest_health(actor, service_id)
 
@@ -26,8 +33,10 @@ def show_health(actor: Actor, service_id: str) -> health.Health:
 @operation(
     "Run the checks now",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     transaction="own",
     answer=schemas.HealthOut,
+    limits=HEALTH_CHECK,
 )
 def run_health(actor: Actor, service_id: str) -> health.Health:
     return check_now(actor, service_id)
@@ -37,7 +46,8 @@ def run_health(actor: Actor, service_id: str) -> health.Health:
 @operation(
     "Earlier health reports, newest first",
     Permission.SERVICES_READ,
-    query=schemas.PageQuery,
+    needs=Relation.VIEWER,
+    query=PageQuery,
     answer=schemas.HealthHistoryOut,
     many=True,
 )
@@ -49,6 +59,7 @@ def health_history(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
 @operation(
     "Series and summaries of a timeframe that ends now",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     query=schemas.TimeframeQuery,
     answer=schemas.MetricsOut,
 )
@@ -61,10 +72,12 @@ def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> metric
 @operation(
     "Add samples; the good ones are stored, the others named",
     Permission.METRICS_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     body=schemas.SamplesIn,
     answer=schemas.IngestOut,
     status=202,
+    limits=INGEST,
 )
 def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
     good, rejected = sort_out(schemas.SampleIn, body["samples"])
@@ -77,6 +90,7 @@ def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str
 @operation(
     "Log entries, newest first; level means this one or a graver one",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     query=schemas.LogsQuery,
     answer=schemas.LogEntryOut,
     many=True,
@@ -90,10 +104,12 @@ def show_logs(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
 @operation(
     "Add log entries; the good ones are stored, the others named",
     Permission.LOGS_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     body=schemas.LogEntriesIn,
     answer=schemas.IngestOut,
     status=202,
+    limits=INGEST,
 )
 def add_logs(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
     good, rejected = sort_out(schemas.LogEntryIn, body["entries"])
@@ -106,6 +122,7 @@ def add_logs(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, A
 @operation(
     "Totals of a timeframe that ends now",
     Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
     query=schemas.TimeframeQuery,
     answer=schemas.UsageOut,
 )

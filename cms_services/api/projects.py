@@ -7,10 +7,12 @@ from flask import Blueprint, url_for
 from cms_services.actor import Actor
 from cms_services.projects import sharing
 from cms_services.projects.models import Project
-from cms_services.vocabulary import PROJECT_WRITERS, Permission, ProjectRole
-from cms_services.web import schemas
+from cms_services.vocabulary import PROJECT_WRITERS, Permission, ProjectRole, Relation
 from cms_services.web.conditional import require_match
 from cms_services.web.operations import Answer, operation
+from cms_services.web.schemas import projects as schemas
+from cms_services.web.schemas.deletion import DeletedOut
+from cms_services.web.schemas.paging import SearchQuery
 
 projects = Blueprint("projects", __name__, url_prefix="/api/projects")
 
@@ -21,7 +23,8 @@ _OWNER_ONLY = (ProjectRole.OWNER,)
 @operation(
     "The caller's projects, own and shared",
     Permission.PROJECTS_READ,
-    query=schemas.SearchQuery,
+    needs=Relation.READABLE,
+    query=SearchQuery,
     answer=schemas.ProjectOut,
     many=True,
 )
@@ -33,6 +36,7 @@ def index(actor: Actor, query: dict[str, Any]) -> Any:
 @operation(
     "Make a project, which then belongs to the caller",
     Permission.PROJECTS_WRITE,
+    needs=Relation.NONE,
     transaction="write",
     body=schemas.ProjectCreation,
     answer=schemas.ProjectOut,
@@ -45,7 +49,9 @@ def create(actor: Actor, body: dict[str, Any]) -> Answer:
 
 
 @projects.get("/<project_id>")
-@operation("One project", Permission.PROJECTS_READ, answer=schemas.ProjectOut)
+@operation(
+    "One project", Permission.PROJECTS_READ, needs=Relation.VIEWER, answer=schemas.ProjectOut
+)
 def show(actor: Actor, project_id: str) -> Project:
     return sharing.load_project(actor, project_id)
 
@@ -54,6 +60,7 @@ def show(actor: Actor, project_id: str) -> Project:
 @operation(
     "Rename or describe a project",
     Permission.PROJECTS_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     body=schemas.ProjectChange,
     answer=schemas.ProjectOut,
@@ -69,8 +76,9 @@ def change(actor: Actor, project_id: str, body: dict[str, Any]) -> Project:
 @operation(
     "Remove an empty project",
     Permission.PROJECTS_WRITE,
+    needs=Relation.OWNER,
     transaction="write",
-    answer=schemas.DeletedOut,
+    answer=DeletedOut,
     guarded=True,
 )
 def delete(actor: Actor, project_id: str) -> dict[str, Any]:
@@ -81,7 +89,13 @@ def delete(actor: Actor, project_id: str) -> dict[str, Any]:
 
 
 @projects.get("/<project_id>/members")
-@operation("Who shares a project", Permission.PROJECTS_READ, answer=schemas.MemberOut, many=True)
+@operation(
+    "Who shares a project",
+    Permission.PROJECTS_READ,
+    needs=Relation.VIEWER,
+    answer=schemas.MemberOut,
+    many=True,
+)
 def members(actor: Actor, project_id: str) -> Any:
     return sharing.list_members(sharing.load_project(actor, project_id))
 
@@ -90,6 +104,7 @@ def members(actor: Actor, project_id: str) -> Any:
 @operation(
     "Let an account take part in a project, or change its part",
     Permission.PROJECTS_WRITE,
+    needs=Relation.OWNER,
     transaction="write",
     body=schemas.MemberIn,
     answer=schemas.MemberOut,
@@ -105,6 +120,7 @@ def set_member(actor: Actor, project_id: str, user_id: str, body: dict[str, Any]
 @operation(
     "End somebody's part in a project, or one's own",
     Permission.PROJECTS_WRITE,
+    needs=Relation.OWNER_OR_ITSELF,
     transaction="write",
     answer=schemas.MemberOut,
     many=True,

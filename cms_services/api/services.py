@@ -18,10 +18,10 @@ from cms_services.catalogue.types import describe_types
 from cms_services.errors import ValidationFailed
 from cms_services.provisioning.services import NewService, create_service, update_service
 from cms_services.settings import current_settings
-from cms_services.vocabulary import Permission, Status
-from cms_services.web import schemas
+from cms_services.vocabulary import Permission, Relation, Status
 from cms_services.web.conditional import require_match
 from cms_services.web.operations import Answer, operation
+from cms_services.web.schemas import services as schemas
 
 services = Blueprint("services", __name__, url_prefix="/api")
 
@@ -30,6 +30,7 @@ services = Blueprint("services", __name__, url_prefix="/api")
 @operation(
     "The caller's subscriptions that are active or suspended",
     Permission.SERVICES_READ,
+    needs=Relation.OWN,
     query=schemas.SubscriptionsQuery,
     answer=schemas.SubscriptionOut,
     many=True,
@@ -47,6 +48,7 @@ def active(actor: Actor, query: dict[str, Any]) -> Any:
 @operation(
     "Every service the caller may read",
     Permission.SERVICES_READ,
+    needs=Relation.READABLE,
     query=schemas.ServicesPageQuery,
     answer=schemas.ServiceOut,
     many=True,
@@ -61,6 +63,7 @@ def index(actor: Actor, query: dict[str, Any]) -> Any:
 @operation(
     "Create a service of either family",
     Permission.SERVICES_WRITE,
+    needs=Relation.NEW_IN_PROJECT,
     transaction="write",
     body=schemas.ServiceCreation,
     answer=schemas.ServiceOut,
@@ -74,7 +77,9 @@ def create(actor: Actor, body: dict[str, Any]) -> Answer:
 
 
 @services.get("/services/<service_id>")
-@operation("One service", Permission.SERVICES_READ, answer=schemas.ServiceOut)
+@operation(
+    "One service", Permission.SERVICES_READ, needs=Relation.VIEWER, answer=schemas.ServiceOut
+)
 def show(actor: Actor, service_id: str) -> Service:
     return load_service(actor, service_id)
 
@@ -83,6 +88,7 @@ def show(actor: Actor, service_id: str) -> Service:
 @operation(
     "Change a service; a configuration is replaced whole",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     query=schemas.ConfirmQuery,
     body=schemas.ServiceChange,
@@ -101,6 +107,7 @@ def change(actor: Actor, service_id: str, query: dict[str, Any], body: dict[str,
 @operation(
     "Cancel a service; an admin can restore it within the retention time",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     query=schemas.ConfirmQuery,
     answer=schemas.ServiceOut,
@@ -117,6 +124,7 @@ def cancel(actor: Actor, service_id: str, query: dict[str, Any]) -> Service:
 @operation(
     "Suspend a subscription, or make a component inactive",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     body=schemas.Reason,
     answer=schemas.ServiceOut,
@@ -129,6 +137,7 @@ def suspend(actor: Actor, service_id: str, body: dict[str, Any]) -> Service:
 @operation(
     "Make a service active again",
     Permission.SERVICES_WRITE,
+    needs=Relation.EDITOR,
     transaction="write",
     body=schemas.Reason,
     answer=schemas.ServiceOut,

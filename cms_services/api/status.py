@@ -1,5 +1,6 @@
 """/healthz, /readyz and /metrics: what operators and their machines ask."""
 
+import hmac
 import os
 
 from alembic.runtime.migration import MigrationContext
@@ -11,12 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cms_services.actor import Actor
-from cms_services.errors import NotReady
+from cms_services.errors import NotReady, Unauthenticated
 from cms_services.extensions import db
 from cms_services.schema import newest_revision
 from cms_services.settings import current_settings
-from cms_services.web import schemas
+from cms_services.web.caller import bearer_token
 from cms_services.web.operations import PUBLIC, operation
+from cms_services.web.schemas import status as schemas
 
 status = Blueprint("status", __name__)
 
@@ -52,11 +54,22 @@ def readyz(actor: Actor) -> dict[str, str]:
     media_types=("text/plain",),
 )
 def metrics(actor: Actor) -> Response:
+    _require_metrics_token()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _require_metrics_token() -> None:
+    """Raise Unauthenticated where METRICS_TOKEN is set and is not what the caller shows."""
+    token = current_settings().metrics_token
+    if token is None:
+        return
+    shown = bearer_token() or ""
+    if not hmac.compare_digest(shown.encode(), token.encode()):
+        raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
 
 
 def _database() -> str:

@@ -51,6 +51,8 @@ def _authorised(
 ) -> Service:
     if "\x00" in identifier or len(identifier) > 255:
         raise ServiceNotFound(identifier)
+    if actor.service_id is not None:
+        return _own_service(query, identifier, actor.service_id)
     with_role = (
         query.add_columns(ProjectMember.role)
         .outerjoin(Project, Project.id == Service.project_id)
@@ -75,3 +77,14 @@ def _authorised(
     if any(role for _, role in rows):
         raise Forbidden("Viewers of a project can't change its services.")
     raise Forbidden("This service is somebody else's.")
+
+
+def _own_service(query: Select[Service], identifier: str, service_id: str) -> Service:
+    """The service that calls with its own token, where that is the one named."""
+    services = db.session.scalars(query).all()
+    if not services:
+        raise ServiceNotFound(identifier)
+    for service in services:
+        if service.id == service_id:
+            return service
+    raise Forbidden("This token is another service's.")

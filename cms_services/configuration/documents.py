@@ -4,6 +4,7 @@ A variable under `environment` is a string, or `{"value": "...", "secret": true}
 stored sealed, reads back as the word "encrypted", and posting that word keeps it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from cms_services.encryption import Vault
@@ -54,13 +55,40 @@ def sealed(document: Document, previous: Document, service_id: str, vault: Vault
         if value == MASK and _is_sealed(known.get(name)):
             stored[name] = known[name]
         elif secret:
-            context = f"service:{service_id}:environment.{name}"
-            stored[name] = {"secret": True, _SEALED: vault.seal(value, context)}
+            stored[name] = {
+                "secret": True,
+                _SEALED: vault.seal(value, secret_context(service_id, name)),
+            }
         else:
             stored[name] = value
     if problems:
         raise ValidationFailed(problems)
     return document | {"environment": stored}
+
+
+def secret_context(service_id: str, name: str) -> str:
+    """What the sealed value of a service's variable is bound to."""
+    return f"service:{service_id}:environment.{name}"
+
+
+def sealed_values(document: Document) -> dict[str, str]:
+    """The sealed values of a stored document, by the names of the variables."""
+    # Imported rows can hold anything.
+    environment = document.get("environment") if isinstance(document, dict) else None
+    if not isinstance(environment, dict):
+        return {}
+    return {
+        name: variable[_SEALED]
+        for name, variable in environment.items()
+        if _is_sealed(variable) and isinstance(variable[_SEALED], str)
+    }
+
+
+def with_sealed_values(document: Document, values: Mapping[str, str]) -> Document:
+    """A stored document with others in the place of some of its sealed values."""
+    environment = document["environment"]
+    changed = {name: environment[name] | {_SEALED: value} for name, value in values.items()}
+    return document | {"environment": environment | changed}
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

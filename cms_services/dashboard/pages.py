@@ -1,26 +1,25 @@
-"""The pages: signing in, the list of services, one service. They read without JavaScript."""
+"""The pages: the list of services, one service. They read without JavaScript."""
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from cms_services.accounts.users import authenticate
 from cms_services.actor import Actor
 from cms_services.catalogue import lifecycle
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.listing import ServiceFilter, list_services
 from cms_services.configuration.documents import masked
-from cms_services.errors import Unauthenticated
 from cms_services.monitoring.health import latest_health
 from cms_services.vocabulary import (
     SUSPENDED_STATUS,
     TRANSITIONS,
     Permission,
+    Relation,
     ServiceType,
     Status,
 )
-from cms_services.web.caller import current_actor, sign_in, sign_out
+from cms_services.web.caller import current_actor
 from cms_services.web.cross_site import refuse_cross_site_change
-from cms_services.web.limits import SIGN_IN
+from cms_services.web.permissions import page_for
 from cms_services.web.transactions import reading, writing
 
 dashboard = Blueprint("dashboard", __name__)
@@ -28,40 +27,12 @@ dashboard = Blueprint("dashboard", __name__)
 _PAGE_LENGTH = 50
 
 
-@dashboard.get("/login")
-def login_page() -> str:
-    return render_template("login.html", actor=None, message=None, email="")
-
-
-@dashboard.post("/login")
-def login() -> AnyResponse:
-    refuse_cross_site_change()
-    # No account has a NUL in its address, and PostgreSQL would refuse to look for one.
-    email = request.form.get("email", "").replace("\x00", "\ufffd")
-    try:
-        with reading():
-            sign_in(authenticate(email, request.form.get("password", "")))
-    except Unauthenticated as error:
-        page = render_template("login.html", actor=None, message=error.message, email=email)
-        return Response(page, 401)
-    return redirect(url_for("dashboard.services"), 303)
-
-
-login.limit = SIGN_IN  # type: ignore[attr-defined]
-
-
-@dashboard.post("/logout")
-def logout() -> AnyResponse:
-    refuse_cross_site_change()
-    sign_out()
-    return redirect(url_for("dashboard.login_page"), 303)
-
-
 @dashboard.get("/")
+@page_for(Permission.SERVICES_READ, Relation.READABLE)
 def services() -> str | AnyResponse:
     actor = current_actor()
     if not actor.is_signed_in:
-        return redirect(url_for("dashboard.login_page"), 303)
+        return redirect(url_for("account_pages.login_page"), 303)
     actor.require(Permission.SERVICES_READ)
     wanted = ServiceFilter(
         statuses=_known(request.args.get("status"), Status),
@@ -81,16 +52,18 @@ def services() -> str | AnyResponse:
 
 
 @dashboard.get("/services/<service_id>")
+@page_for(Permission.SERVICES_READ, Relation.VIEWER)
 def service(service_id: str) -> str | AnyResponse:
     actor = current_actor()
     if not actor.is_signed_in:
-        return redirect(url_for("dashboard.login_page"), 303)
+        return redirect(url_for("account_pages.login_page"), 303)
     actor.require(Permission.SERVICES_READ)
     with reading():
         return _service_page(actor, service_id)
 
 
 @dashboard.post("/services/<service_id>/<any(suspend, resume):verb>")
+@page_for(Permission.SERVICES_WRITE, Relation.EDITOR)
 def change_status(service_id: str, verb: str) -> AnyResponse:
     refuse_cross_site_change()
     actor = current_actor()

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import generate_password
-from cms_services.accounts.tokens import actor_of_user
+from cms_services.accounts.sessions import actor_of_user
 from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
 from cms_services.clock import fixed_at, now

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from cms_services.accounts.tokens import actor_of_user
+from cms_services.accounts.sessions import actor_of_user
 from cms_services.accounts.users import create_user
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service

@@ -1,5 +1,6 @@
 """Idempotency-Key: the first answer is kept in the transaction of the change that it reports."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from cms_services.clock import now
@@ -11,9 +12,10 @@ from cms_services.pruning import prune_before
 KEPT_FOR = timedelta(hours=24)
 
 
-def claim_key(user_id: str, key: str, fingerprint: str) -> IdempotencyKey:
+def claim_key(user_id: str, key: str, fingerprints: Sequence[str]) -> IdempotencyKey:
     """Take a key, or find the first answer under it (then `status` is not 0).
 
+    The first fingerprint is kept; any of them tells that the request is the one that took the key.
     Of two requests at once the second waits for the first transaction's end and then gets the
     database's IntegrityError: roll back and call again. Raises IdempotencyKeyReused where the key
     came with another request before.
@@ -24,10 +26,10 @@ def claim_key(user_id: str, key: str, fingerprint: str) -> IdempotencyKey:
         db.session.flush()
         stored = None
     if stored is None:
-        stored = IdempotencyKey(user_id=user_id, key=key, fingerprint=fingerprint)
+        stored = IdempotencyKey(user_id=user_id, key=key, fingerprint=fingerprints[0])
         db.session.add(stored)
         db.session.flush()
-    elif stored.fingerprint != fingerprint:
+    elif stored.fingerprint not in fingerprints:
         raise IdempotencyKeyReused(
             "This Idempotency-Key came with another request before; take a new one."
         )

@@ -9,7 +9,7 @@ from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
 from cms_services.web.rows import dump_rows
-from cms_services.web.schemas import HealthOut, LogEntryOut, MetricsOut
+from cms_services.web.schemas.monitoring import HealthOut, LogEntryOut, MetricsOut
 
 Parameters = dict[str, Any]
 

@@ -7,8 +7,10 @@ from marshmallow import EXCLUDE, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
 
 from cms_services.vocabulary import TYPES_OF_FAMILY, Family, ServiceType
-from cms_services.web import schemas
+from cms_services.web.bodies import refuse_unstorable
 from cms_services.web.fields import Configuration, Name, Texts, WireSchema
+from cms_services.web.schemas import monitoring as monitoring_schemas
+from cms_services.web.schemas import services as services_schemas
 
 _COMPONENT_TYPES = [str(each) for each in TYPES_OF_FAMILY[Family.COMPONENT]]
 
@@ -30,7 +32,7 @@ class PhpObject(Configuration):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
-            value = _from_text(value, {})
+            value = _from_text(value, {}, str(self.data_key or self.name))
         if isinstance(value, list):
             # PHP has one kind of array: a list is an object with the keys 0, 1, 2...
             value = {str(index): item for index, item in enumerate(value)}
@@ -42,7 +44,7 @@ class PhpList(Texts):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
-            value = _from_text(value, [])
+            value = _from_text(value, [], str(self.data_key or self.name))
         if isinstance(value, dict):
             value = list(value.values())
         elif not isinstance(value, list):
@@ -50,15 +52,18 @@ class PhpList(Texts):
         return super()._deserialize(value, *args, **kwargs)
 
 
-def _from_text(text: str, empty: Any) -> Any:
+def _from_text(text: str, empty: Any, name: str) -> Any:
+    """Raises what refuse_unstorable() does, as for JSON that stands in the body itself."""
     stripped = text.strip()
     if not stripped:
         return empty
     if stripped[0] in "[{":
         try:
-            return orjson.loads(stripped)
+            parsed = orjson.loads(stripped)
         except orjson.JSONDecodeError as error:
             raise ValidationError("Not valid JSON.") from error
+        refuse_unstorable(parsed, (name,))
+        return parsed
     return text
 
 
@@ -71,7 +76,7 @@ class ServiceParameters(PhpSchema):
     service_id = PhpIdentifier(data_key="serviceId", required=True)
 
 
-class ListParameters(schemas.ServicesQuery):
+class ListParameters(services_schemas.ServicesQuery):
     limit = fields.Integer(load_default=None, validate=Range(1, 10_000))
     offset = fields.Integer(load_default=0, validate=Range(0, 10_000_000))
 
@@ -80,7 +85,7 @@ class ListParameters(schemas.ServicesQuery):
         exclude = ("cursor", "sort")
 
 
-class _ComponentFields(schemas.ServiceChange):
+class _ComponentFields(services_schemas.ServiceChange):
     type = fields.String(validate=OneOf(_COMPONENT_TYPES))
     endpoints = PhpList()
     dependencies = PhpList()
@@ -103,7 +108,7 @@ class UpdateParameters(_ComponentFields):
     type = fields.String(validate=OneOf([str(each) for each in ServiceType]))
 
 
-class ReasonParameters(ServiceParameters, schemas.Reason):
+class ReasonParameters(ServiceParameters, services_schemas.Reason):
     class Meta:
         unknown = EXCLUDE
 
@@ -112,12 +117,12 @@ class ConfigParameters(ServiceParameters):
     configuration = PhpObject(required=True)
 
 
-class LogsParameters(schemas.LogsQuery, ServiceParameters):
+class LogsParameters(monitoring_schemas.LogsQuery, ServiceParameters):
     class Meta:
         unknown = EXCLUDE
 
 
-class MetricsParameters(schemas.TimeframeQuery, ServiceParameters):
+class MetricsParameters(monitoring_schemas.TimeframeQuery, ServiceParameters):
     class Meta:
         unknown = EXCLUDE
 

@@ -1,13 +1,13 @@
 """Reading a services.php request: query, form and JSON become one set of parameters."""
 
-from typing import Any
+from typing import Any, cast
 
-from flask import request
+from flask import g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from cms_services.errors import ValidationFailed
 from cms_services.legacy.php_parameters import ParameterError, parse_pairs, parse_urlencoded
-from cms_services.web.bodies import parse_json_object, refuse_unstorable
+from cms_services.web.bodies import parse_json_object, read_body, refuse_unstorable
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -18,14 +18,18 @@ _JSON = ("application/json", "text/plain", "")
 def read_parameters() -> dict[str, Any]:
     """The parameters of this request; what stands in the body wins over the query.
 
+    They are read once, also where a rate limit asks for them first.
     Raises MalformedBody, ValidationFailed, UnsupportedMediaType.
     """
+    if "php_parameters" in g:
+        return cast(dict[str, Any], g.php_parameters)
     try:
         parameters: dict[str, Any] = dict(parse_urlencoded(request.query_string))
         parameters |= _read_body()
     except ParameterError as error:
         raise ValidationFailed({error.name or "name": [f"{error}."]}) from error
     refuse_unstorable(parameters)
+    g.php_parameters = parameters
     return parameters
 
 
@@ -35,7 +39,7 @@ def _read_body() -> dict[str, Any]:
         # Reading the form also refuses one that is too large, or has too many parts.
         fields = request.form.items(multi=True)
         return dict(parse_pairs((name.encode(), value.encode()) for name, value in fields))
-    raw = request.get_data(cache=True)
+    raw = read_body()
     if not raw:
         return {}
     if kind == _FORM:

@@ -13,7 +13,7 @@ from cms_services.provisioning.services import NewService, create_service, updat
 from cms_services.scaffolds.templates import all_templates
 from cms_services.web.bodies import instance_of
 from cms_services.web.rows import dump_rows
-from cms_services.web.schemas import ComponentOut, ServiceTypeOut, TemplateOut
+from cms_services.web.schemas.services import ComponentOut, ServiceTypeOut, TemplateOut
 
 Parameters = dict[str, Any]
 

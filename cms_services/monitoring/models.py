@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Double, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from cms_services.clock import now
 from cms_services.database import (
     DOCUMENT,
     IDENTIFIER,
@@ -14,6 +15,7 @@ from cms_services.database import (
     WORD,
     Moment,
     bounded_text,
+    new_id,
 )
 from cms_services.extensions import Model
 
@@ -68,3 +70,19 @@ class LogEntry(Model):
         Index("ix_log_entries_newest", "service_id", "at", "id"),
         UniqueConstraint("service_id", "client_id"),
     )
+
+
+class IngestToken(Model):
+    """A service's own token, for its logs and metrics alone. Only the hash is kept."""
+
+    __tablename__ = "ingest_tokens"
+
+    id: Mapped[str] = mapped_column(IDENTIFIER, primary_key=True, default=new_id)
+    service_id: Mapped[str] = mapped_column(
+        IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(IDENTIFIER)
+    token_hash: Mapped[str] = mapped_column(WORD, unique=True)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -31,6 +31,15 @@ def readable_project_ids(actor: Actor) -> Select[str]:
     return select(ProjectMember.project_id).where(ProjectMember.user_id == actor.own_id)
 
 
+def owned_project_ids(actor: Actor) -> list[str]:
+    """The projects that the caller is a member of as an owner. Being an admin makes no member.
+
+    Not a subquery: among alternatives, it has servers read a whole table of what it narrows.
+    """
+    query = readable_project_ids(actor).where(ProjectMember.role == ProjectRole.OWNER)
+    return list(db.session.scalars(query))
+
+
 def role_in_project(actor: Actor, project_id: str | None) -> ProjectRole | None:
     """The caller's part in a project; admins count as owners everywhere."""
     if actor.is_admin:

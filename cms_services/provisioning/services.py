@@ -21,7 +21,7 @@ from cms_services.configuration.documents import Document, masked, merge_patch
 from cms_services.configuration.history import store_configuration
 from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from cms_services.extensions import db
-from cms_services.projects.sharing import project_for_new_service
+from cms_services.projects.sharing import project_for_new_service, role_in_project
 from cms_services.scaffolds.templates import get_template
 from cms_services.vocabulary import (
     DEFAULT_ICONS,
@@ -29,6 +29,7 @@ from cms_services.vocabulary import (
     TRANSITIONS,
     EventType,
     Family,
+    ProjectRole,
     ServiceType,
     Status,
 )
@@ -136,9 +137,8 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     before = _shown(service)
     if "type" in changes:
         _change_type(service, ServiceType(changes["type"]))
-    if "project" in changes:
-        name = changes["project"]
-        service.project = project_for_new_service(actor, name) if name is not None else None
+    if "project" in changes and changes["project"] != service.project_name:
+        _move(actor, service, changes["project"])
     if "template" in changes:
         if changes["template"] is not None:
             _template_configuration(changes["template"])
@@ -172,6 +172,17 @@ def _owner_of(actor: Actor, new: NewService) -> str:
     if db.session.get(User, new.owner_id) is None:
         raise ValidationFailed({"ownerId": ["There is no such user."]})
     return new.owner_id
+
+
+def _move(actor: Actor, service: Service, project: str | None) -> None:
+    """Put a service into another project or none, which its editors could steal it by.
+
+    Raises Forbidden for them, and for a project that is not the caller's.
+    """
+    is_owner = role_in_project(actor, service.project_id) is ProjectRole.OWNER
+    if not is_owner and service.user_id != actor.own_id:
+        raise Forbidden("Moving a service takes its owner, or an owner of its project.")
+    service.project = project_for_new_service(actor, project) if project is not None else None
 
 
 def _change_type(service: Service, to: ServiceType) -> None:

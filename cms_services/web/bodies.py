@@ -6,11 +6,14 @@ from typing import Any, cast
 import orjson
 from flask import request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from cms_services.errors import MalformedBody, ValidationFailed
 
-MAX_DEPTH = 32
+# MariaDB stores 31, and the audit trail stores a configuration within objects of its own.
+MAX_DEPTH = 28
+_LONGEST_TOLD = 100
+_MOST_TOLD = 100
 
 
 def read_json_object() -> dict[str, Any]:
@@ -18,12 +21,22 @@ def read_json_object() -> dict[str, Any]:
 
     Raises UnsupportedMediaType for a body of another type, MalformedBody, ValidationFailed.
     """
-    raw = request.get_data(cache=True)
+    raw = read_body()
     if not raw:
         return {}
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     return parse_json_object(raw)
+
+
+def read_body() -> bytes:
+    """The whole body. Raises RequestEntityTooLarge."""
+    raw = request.get_data(cache=True)
+    # Where no length is told, Werkzeug cuts a body at the limit and says nothing.
+    most = request.max_content_length
+    if request.content_length is None and most is not None and len(raw) >= most:
+        raise RequestEntityTooLarge
+    return raw
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any]:
@@ -38,21 +51,27 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     return parsed
 
 
-def refuse_unstorable(value: Any, path: str = "", depth: int = 1) -> None:
+def refuse_unstorable(value: Any, path: tuple[Any, ...] = ()) -> None:
     """Raise MalformedBody for nesting beyond MAX_DEPTH, ValidationFailed for a NUL character."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise ValidationFailed({path: ["Must not contain a NUL character."]})
+            raise ValidationFailed({_told(path): ["Must not contain a NUL character."]})
         return
     if not isinstance(value, dict | list):
         return
-    if depth > MAX_DEPTH:
+    if len(path) >= MAX_DEPTH:
         raise MalformedBody(f"The data is nested deeper than {MAX_DEPTH} levels.")
     entries = value.items() if isinstance(value, dict) else enumerate(value)
     for name, child in entries:
         if isinstance(name, str) and "\x00" in name:
-            raise ValidationFailed({path or "body": ["A name must not contain a NUL character."]})
-        refuse_unstorable(child, f"{path}.{name}" if path else str(name), depth + 1)
+            problem = ["A name must not contain a NUL character."]
+            raise ValidationFailed({_told(path) or "body": problem})
+        refuse_unstorable(child, (*path, name))
+
+
+def _told(path: tuple[Any, ...]) -> str:
+    """A path as errors name it. Worked out for errors alone: names may be long, and many."""
+    return ".".join(str(name)[:_LONGEST_TOLD] for name in path)
 
 
 def load(schema: type[Schema], given: dict[str, Any]) -> dict[str, Any]:
@@ -85,9 +104,11 @@ def field_messages(error: ValidationError) -> dict[str, list[str]]:
     flat: dict[str, list[str]] = {}
 
     def flatten(messages: Any, path: str) -> None:
+        if len(flat) >= _MOST_TOLD:
+            return
         if isinstance(messages, dict):
             for name, inner in messages.items():
-                own = path if name in ("_schema", "value") and path else str(name)
+                own = path if name in ("_schema", "value") and path else str(name)[:_LONGEST_TOLD]
                 flatten(inner, own if not path or own == path else f"{path}.{own}")
         else:
             texts = messages if isinstance(messages, list) else [messages]

@@ -1,23 +1,39 @@
-"""Who is calling: one actor from a session cookie, a JWT or a personal access token."""
+"""Who is calling: one actor from a session cookie, a JWT, a personal or an ingest token."""
 
-from flask import Flask, current_app, g, request
+import structlog
+from flask import Flask, Response, g, request, session
 from flask_login import UserMixin, current_user, login_user, logout_user
+from sqlalchemy.exc import SQLAlchemyError
 
-from cms_services.accounts.models import User
-from cms_services.accounts.tokens import actor_of_token, actor_of_user
+from cms_services.accounts.personal_tokens import PERSONAL_TOKEN_PREFIX, actor_of_personal_token
+from cms_services.accounts.sessions import (
+    Credential,
+    SignedIn,
+    end_replaced_session,
+    note_use,
+    recognise,
+)
+from cms_services.accounts.tokens import signed_in_by_token
 from cms_services.actor import ANONYMOUS, Actor
+from cms_services.clock import now
 from cms_services.errors import Unauthenticated
 from cms_services.extensions import login_manager
+from cms_services.monitoring.ingest_tokens import INGEST_TOKEN_PREFIX, actor_of_ingest_token
+from cms_services.settings import current_settings
+from cms_services.signing import current_signing_keys
+from cms_services.web.transactions import writing
+
+log = structlog.get_logger()
 
 
 class SignedInUser(UserMixin):
-    """What Flask-Login keeps of an account: enough to be an actor."""
+    """What Flask-Login keeps of a sign-in: enough to be an actor."""
 
-    def __init__(self, actor: Actor) -> None:
-        self.actor = actor
+    def __init__(self, signed_in: SignedIn) -> None:
+        self.signed_in = signed_in
 
     def get_id(self) -> str:
-        return self.actor.own_id
+        return str(self.signed_in.actor.session_id)
 
 
 def init_caller(app: Flask) -> None:
@@ -27,9 +43,13 @@ def init_caller(app: Flask) -> None:
     login_manager.session_protection = None
 
     @login_manager.user_loader
-    def load_user(user_id: str) -> SignedInUser | None:
-        actor = actor_of_user(user_id)
-        return SignedInUser(actor) if actor else None
+    def load_user(session_id: str) -> SignedInUser | None:
+        signed_in = recognise(session_id)
+        if signed_in is None or not _lasts(signed_in):
+            return None
+        return SignedInUser(signed_in)
+
+    app.after_request(_note_use)
 
 
 def current_actor() -> Actor:
@@ -48,17 +68,23 @@ def is_cookie_caller() -> bool:
     return "Authorization" not in request.headers
 
 
-def sign_in(user: User) -> None:
-    """Begin a cookie session for an account that has shown its password."""
-    actor = actor_of_user(user.id)
-    if actor is None:
+def sign_in(session_id: str) -> None:
+    """Give the browser the cookie of a session that has begun; the one that it had ends."""
+    replaced = session.get("_user_id")
+    if replaced is not None:
+        with writing():
+            end_replaced_session(replaced)
+    session.clear()
+    signed_in = recognise(session_id)
+    if signed_in is None:
         raise Unauthenticated("This account is not active.")
-    login_user(SignedInUser(actor))
+    login_user(SignedInUser(signed_in))
 
 
 def sign_out() -> None:
-    """End the cookie session, where there is one."""
+    """Take the session's cookie back; ending the session itself is the account's business."""
     logout_user()
+    session.clear()
 
 
 def bearer_token() -> str | None:
@@ -74,12 +100,38 @@ def bearer_token() -> str | None:
 
 def _resolve() -> Actor:
     token = bearer_token()
-    if token is not None:
-        return actor_of_token(token, token_key())
-    user = current_user._get_current_object()
-    return user.actor if isinstance(user, SignedInUser) else ANONYMOUS
+    if token is None:
+        user = current_user._get_current_object()
+        if not isinstance(user, SignedInUser):
+            return ANONYMOUS
+        g.credential = user.signed_in.credential
+        return user.signed_in.actor
+    if token.startswith(INGEST_TOKEN_PREFIX):
+        actor, g.credential = actor_of_ingest_token(token)
+    elif token.startswith(PERSONAL_TOKEN_PREFIX):
+        actor, g.credential = actor_of_personal_token(token)
+    else:
+        signed_in = signed_in_by_token(token, current_signing_keys())
+        actor, g.credential = signed_in.actor, signed_in.credential
+    return actor
 
 
-def token_key() -> str:
-    """The key that signs this application's tokens."""
-    return str(current_app.config["TOKEN_KEY"])
+def _lasts(signed_in: SignedIn) -> bool:
+    """Whether a browser's session is neither too old nor too long without a request."""
+    settings = current_settings()
+    return (
+        signed_in.began_at + settings.session_lifetime > now()
+        and signed_in.last_seen_at + settings.session_idle > now()
+    )
+
+
+def _note_use(response: Response) -> Response:
+    """Keep when a session or token was last used; an answer never fails for it."""
+    credential: Credential | None = g.get("credential")
+    if credential is not None and credential.is_worth_noting:
+        try:
+            with writing():
+                note_use(credential)
+        except SQLAlchemyError:
+            log.warning("the use of a session or token could not be noted", exc_info=True)
+    return response

@@ -26,8 +26,6 @@ def with_entity_tag(response: Response, resource: Any = None) -> Response:
     if tag is None:
         tag = hashlib.sha256(response.get_data()).hexdigest()[:32]
     response.set_etag(tag)
-    if request.method in ("GET", "HEAD"):
-        response.headers.setdefault("Cache-Control", "private, no-cache")
-        if "If-None-Match" in request.headers:
-            response.make_conditional(request)
+    if request.method in ("GET", "HEAD") and "If-None-Match" in request.headers:
+        response.make_conditional(request)
     return response

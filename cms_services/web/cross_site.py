@@ -16,11 +16,17 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def refuse_cross_site_change() -> None:
-    """Raise Forbidden for a change without an Authorization header that comes from another site.
+    """Let no other site change anything by the method of this request; see refuse_other_site()."""
+    if request.method not in _SAFE_METHODS:
+        refuse_other_site()
+
+
+def refuse_other_site() -> None:
+    """Raise Forbidden for a request without an Authorization header that another site made.
 
     Where a client sends none of the three headers it is no browser, and is let through.
     """
-    if request.method in _SAFE_METHODS or not is_cookie_caller():
+    if not is_cookie_caller():
         return
     origin = _origin(request.headers.get("Origin") or request.headers.get("Referer"))
     if origin is not None and origin in current_settings().trusted_origins:

@@ -1,5 +1,7 @@
 """Every exception becomes one JSON shape, or a page; the only place that knows their statuses."""
 
+import re
+
 import structlog
 from flask import Flask, Response, g, render_template, request
 from flask_limiter import RateLimitExceeded
@@ -19,12 +21,14 @@ STATUS_OF_CODE = {
     "AMBIGUOUS_ACTION": 400,
     "MALFORMED_BODY": 400,
     "UNAUTHENTICATED": 401,
+    "SECOND_FACTOR_REQUIRED": 401,
     "TOKEN_EXPIRED": 401,
     "TOKEN_REVOKED": 401,
     "FORBIDDEN": 403,
     "SERVICE_NOT_FOUND": 404,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
     "INVALID_TRANSITION": 409,
     "CONFLICT": 409,
     "IDEMPOTENCY_KEY_REUSED": 409,
@@ -42,6 +46,7 @@ _CODE_OF_STATUS = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMIT_EXCEEDED",
@@ -49,10 +54,15 @@ _CODE_OF_STATUS = {
 _MESSAGE_OF_CODE = {
     "NOT_FOUND": "There is nothing at this address.",
     "METHOD_NOT_ALLOWED": "This address does not answer this method; see the Allow header.",
+    "REQUEST_TIMEOUT": "The request took too long to arrive; send it again, faster.",
     "PAYLOAD_TOO_LARGE": "The body is too large.",
     "RATE_LIMIT_EXCEEDED": "Too many requests; wait as long as the Retry-After header says.",
 }
 _RETRY_SECONDS = 5
+# How MariaDB names a constraint, and SQLite the columns of one.
+_NAMED_RULE = re.compile(r"(?:for key|CONSTRAINT) [`']([^`']+)|constraint failed: ([\w., ]+)")
+# As PostgreSQL and MariaDB name them.
+_DEADLOCKS = ("40P01", 1213)
 
 
 def init_errors(app: Flask) -> None:
@@ -91,24 +101,43 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _lost_race(error: StaleDataError) -> Response:
+def _is_deadlock(error: OperationalError) -> bool:
+    """Whether the database rolled us back so that another transaction could go on."""
+    code = getattr(error.orig, "sqlstate", None) or (error.orig.args or ("",))[0]  # type: ignore[union-attr]
+    return code in _DEADLOCKS
+
+
+def _lost_race(_: StaleDataError | None = None) -> Response:
     return _answer("CONFLICT", "Somebody else changed this at the same moment; try again.", 409)
 
 
 def _integrity_error(error: IntegrityError) -> Response:
-    log.warning("integrity error", error=str(error.orig))
+    log.warning("integrity error", rule=_broken_rule(error))
     return _answer(
         "CONFLICT", "This contradicts what is stored: something is taken or still in use.", 409
     )
 
 
+def _broken_rule(error: IntegrityError) -> str:
+    """The constraint that was broken, without the value that the database quotes beside it."""
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        return str(diagnosis.constraint_name)
+    told = str(error.orig)
+    named = _NAMED_RULE.search(told)
+    return str(named[1] or named[2]) if named else "unknown"
+
+
 def _data_error(error: DataError) -> Response:
-    log.warning("data error", error=str(error.orig))
+    log.warning("data error", kind=type(error.orig).__name__)
     details = {"body": ["A value is too large for its field."]}
     return _answer("VALIDATION_ERROR", "A value is too large for its field.", 400, details)
 
 
 def _database_unavailable(error: Exception) -> Response:
+    if isinstance(error, OperationalError) and _is_deadlock(error):
+        log.warning("deadlock", error=str(error.orig))
+        return _lost_race()
     log.error("database unavailable", exc_info=error)
     return _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
 
@@ -123,6 +152,7 @@ def _crash(error: Exception) -> Response:
 
 
 def _answer(code: str, message: str, status: int, details: object = None) -> Response:
+    g.error_code = code
     if not answers_with_page():
         response = failure(code, message, status, details)
     else:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
-from marshmallow.validate import Length, OneOf, Regexp
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from cms_services.configuration.documents import masked
 
@@ -119,3 +119,13 @@ class Number(fields.String):
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **_: Any) -> Any:
         return self.to_wire(value)
+
+
+def word(words: Any, **kwargs: Any) -> fields.String:
+    """One of some words."""
+    return fields.String(validate=OneOf([str(each) for each in words]), **kwargs)
+
+
+def limit(default: int | None, highest: int) -> fields.Integer:
+    """How many rows a page has."""
+    return fields.Integer(load_default=default, validate=Range(1, highest))

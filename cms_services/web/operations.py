@@ -7,7 +7,6 @@ declarations.
 """
 
 import functools
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,9 +19,10 @@ from cms_services.actor import ANONYMOUS, Actor
 from cms_services.errors import NotFound, ValidationFailed
 from cms_services.idempotency.keys import claim_key, keep_answer
 from cms_services.keyset import Page
-from cms_services.vocabulary import Permission
+from cms_services.signing import current_signing_keys
+from cms_services.vocabulary import RELATION_OF_PERMISSION, Permission, Relation
 from cms_services.web.bodies import instance_of, load, read_json_object, read_query
-from cms_services.web.caller import current_actor, token_key
+from cms_services.web.caller import current_actor
 from cms_services.web.conditional import with_entity_tag
 from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.envelope import success
@@ -41,6 +41,9 @@ class Operation:
 
     summary: str
     permission: Permission | Literal["public"]
+    # What the caller must be to the thing that the view is about. It is told here and enforced
+    # where the thing is loaded; tests/permissions hold the two together.
+    needs: Relation
     transaction: Transaction = "read"
     query: type[Schema] | None = None
     body: type[Schema] | None = None
@@ -53,7 +56,7 @@ class Operation:
     creates: bool = False
     # A change that If-Match guards.
     guarded: bool = False
-    limit: LimitPolicy | None = None
+    limits: tuple[LimitPolicy, ...] = ()
     media_types: tuple[str, ...] = field(default=())
 
 
@@ -72,10 +75,17 @@ View = Callable[..., Any]
 
 
 def operation(
-    summary: str, permission: Permission | Literal["public"], **declared: Any
+    summary: str,
+    permission: Permission | Literal["public"],
+    *,
+    needs: Relation | None = None,
+    **declared: Any,
 ) -> Callable[[View], View]:
-    """Declare a view `view(actor, **path, query=..., body=...)` that returns what to answer."""
-    op = Operation(summary, permission, **declared)
+    """Declare a view `view(actor, **path, query=..., body=...)` that returns what to answer.
+
+    `needs` may be left out where the permission alone tells it. Raises TypeError elsewhere.
+    """
+    op = Operation(summary, permission, needed_relation(permission, needs), **declared)
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -83,10 +93,23 @@ def operation(
             return _perform(op, view, arguments)
 
         wrapped.operation = op  # type: ignore[attr-defined]
-        wrapped.limit = op.limit  # type: ignore[attr-defined]
+        wrapped.limits = op.limits  # type: ignore[attr-defined]
         return wrapped
 
     return decorate
+
+
+def needed_relation(
+    permission: Permission | Literal["public"], declared: Relation | None
+) -> Relation:
+    """The relation that is declared, else the one that the permission tells. Raises TypeError."""
+    if declared is not None:
+        return declared
+    if permission == PUBLIC:
+        return Relation.NONE
+    if permission not in RELATION_OF_PERMISSION:
+        raise TypeError(f"An operation with {permission} declares what relation it needs.")
+    return RELATION_OF_PERMISSION[permission]
 
 
 def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
@@ -164,7 +187,7 @@ def _claimed(
 ) -> Response:
     with writing():
         try:
-            claimed = claim_key(actor.own_id, key, _fingerprint())
+            claimed = claim_key(actor.own_id, key, _fingerprints())
         except IntegrityError as error:
             raise _KeyTakenMeanwhile from error
         if claimed.status:
@@ -180,8 +203,11 @@ def _claimed(
         return response
 
 
-def _fingerprint() -> str:
+def _fingerprints() -> tuple[str, ...]:
+    """What tells this request from others, by the present signing key and by the earlier ones.
+
+    Keyed, since a body may hold a password that its plain hash would let somebody guess.
+    """
     request_line = f"{request.method} {request.path}\n".encode()
-    # Keyed, since a body may hold a password that its plain hash would let somebody guess.
-    body = request.get_data(cache=True)
-    return hmac.new(token_key().encode(), request_line + body, "sha256").hexdigest()
+    told = request_line + request.get_data(cache=True)
+    return tuple(key.authenticate(told) for key in current_signing_keys().all)

@@ -3,6 +3,7 @@
 Neither query strings nor bodies nor headers are logged, so that no secret can be.
 """
 
+import json
 import logging
 import re
 import sys
@@ -105,7 +106,11 @@ def _finish(response: Response) -> Response:
 
 
 def _to_json(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:
+        # Half a surrogate pair, or a number of more than 64 bits: no reason to lose the line.
+        return json.dumps(event, default=str, skipkeys=True)
 
 
 def _add_time(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

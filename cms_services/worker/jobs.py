@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cms_services.accounts.tokens import prune_revocations
+from cms_services.accounts.invitations import prune_invitations
+from cms_services.accounts.recovery import prune_resets
+from cms_services.accounts.sessions import prune_sessions
 from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.idempotency.keys import prune_keys
@@ -12,6 +14,7 @@ from cms_services.monitoring.health import prune_reports
 from cms_services.monitoring.logs import prune_entries
 from cms_services.monitoring.metrics import prune_samples
 from cms_services.settings import Settings
+from cms_services.worker.audit_head import log_audit_head
 from cms_services.worker.claims import prune_claims
 
 
@@ -46,6 +49,9 @@ JOBS = (
         lambda settings: prune_reports(settings.metric_retention),
     ),
     Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
-    Job("prune token revocations", timedelta(hours=1), lambda settings: prune_revocations()),
+    Job("prune ended sessions", timedelta(hours=1), lambda settings: prune_sessions()),
+    Job("prune password resets", timedelta(hours=1), lambda settings: prune_resets()),
+    Job("prune invitations", timedelta(hours=1), lambda settings: prune_invitations()),
+    Job("log the audit head", timedelta(hours=1), lambda settings: log_audit_head()),
     Job("prune job claims", timedelta(hours=1), lambda settings: prune_claims()),
 )

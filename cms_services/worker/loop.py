@@ -12,6 +12,7 @@ from cms_services.extensions import db
 from cms_services.settings import current_settings
 from cms_services.worker.claims import claim
 from cms_services.worker.jobs import JOBS, Job
+from cms_services.worker.letters import send_due_letters
 
 log = structlog.get_logger()
 
@@ -51,6 +52,11 @@ def run_due_jobs() -> None:
             log.exception("job failed", job=job.name)
             # Its connection may be broken too, and then could not even roll back.
             db.session().invalidate()
+    try:
+        send_due_letters(current_settings())
+    except Exception:
+        log.exception("letters could not be sent")
+        db.session().invalidate()
 
 
 def _run_if_due(job: Job) -> None:

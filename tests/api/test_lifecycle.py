@@ -5,7 +5,9 @@ from itertools import product
 
 import pytest
 
+from cms_services.accounts.users import get_user
 from cms_services.clock import fixed_at, now
+from tests.conftest import new_access_token
 from tests.people import Person, data_of, error_of
 
 TABLES = {
@@ -89,11 +91,8 @@ class TestCancelled:
     def test_after_the_retention_time_it_is_too_late(self, alice: Person, admin: Person) -> None:
         path = f"/api/services/{alice.new_service()['id']}"
         with fixed_at(now() - timedelta(days=31)):
-            from cms_services.accounts.tokens import issue_tokens
-
-            app = alice.client.application
-            with app.app_context():
-                token = issue_tokens(alice.user_id, str(app.config["TOKEN_KEY"])).access_token
+            with alice.client.application.app_context():
+                token = new_access_token(get_user(alice.user_id))
             answer = alice.delete(path, headers={"Authorization": f"Bearer {token}"})
             assert data_of(answer)["status"] == "cancelled"
         error_of(admin.post(f"{path}/restore"), 409, "CONFLICT")

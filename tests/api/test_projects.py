@@ -256,6 +256,25 @@ class TestMembers:
         assert actions == ["project.member_set", "project.created"]
 
 
+class TestMovingServices:
+    def test_an_editor_takes_no_service_out_of_the_project(
+        self, alice: Person, bob: Person
+    ) -> None:
+        project = new_project(alice)
+        put_member(alice, project, bob, "editor")
+        service = alice.new_service(project=project["name"])
+        path = f"/api/services/{service['id']}"
+        for target in (None, "bobs-own"):
+            error_of(bob.patch(path, json={"project": target}), 403, "FORBIDDEN")
+            moved = bob.act("updateService", serviceId=service["serviceId"], project="bobs-own")
+            error_of(moved, 403, "FORBIDDEN")
+        data_of(bob.patch(path, json={"project": project["name"], "description": "kept"}))
+        # Its owner does, and whoever owns the project does with what a member put in.
+        data_of(alice.patch(path, json={"project": None}))
+        put_in = bob.new_service(project=project["name"])
+        data_of(alice.patch(f"/api/services/{put_in['id']}", json={"project": "other"}))
+
+
 class TestChanging:
     def test_a_new_name_shows_in_its_services_and_their_entity_tags(self, alice: Person) -> None:
         service = alice.new_service(project="shop")

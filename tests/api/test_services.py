@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from cms_services.accounts.tokens import issue_tokens
+from cms_services.accounts.users import get_user
 from cms_services.clock import fixed_at, now
-from tests.conftest import MakeApp, NewPerson
+from tests.conftest import MakeApp, NewPerson, new_access_token
 from tests.people import Person, data_of, error_of
 
 SEED_FIELDS = [
@@ -320,7 +320,7 @@ class TestIdempotency:
             assert data_of(self.create(alice, "k"), 201) == first
         app = alice.client.application
         with fixed_at(now() + timedelta(hours=25)), app.app_context():
-            alice.token = issue_tokens(alice.user_id, app.config["TOKEN_KEY"]).access_token
+            alice.token = new_access_token(get_user(alice.user_id))
             assert data_of(self.create(alice, "k", name="Later"), 201)["id"] != first["id"]
 
     def test_a_key_out_of_range_is_refused(self, alice: Person) -> None:

@@ -137,6 +137,9 @@ class TestChanging:
         assert data_of(admin.get(path)) == changed
         error_of(login(client, alice.email), 401, "UNAUTHENTICATED")
         data_of(login(client, alice.email, "Another-horse-8"))
+        # Whoever was signed in with the old password has to sign in anew.
+        error_of(alice.get("/api/services"), 401, "TOKEN_REVOKED")
+        alice.token = data_of(login(client, alice.email, "Another-horse-8"))["accessToken"]
         error_of(alice.get("/api/services"), 403, "FORBIDDEN")
 
     def test_the_trail_tells_that_a_password_changed_but_not_to_what(
@@ -145,9 +148,9 @@ class TestChanging:
         path = f"/api/users/{alice.user_id}"
         data_of(admin.patch(path, json={"password": "Another-horse-8"}))
         answer = admin.get(f"/api/audit?targetId={alice.user_id}")
-        (entry,) = data_of(answer)
-        assert (entry["action"], entry["actorId"]) == ("user.updated", admin.user_id)
-        assert entry["changes"]["after"]["password"] == "changed"
+        ended, changed = data_of(answer)[::-1]
+        assert (ended["action"], ended["changes"]) == ("session.ended", {"sessions": 1})
+        assert (changed["action"], changed["actorId"]) == ("password.changed", admin.user_id)
         assert "horse" not in answer.text and "argon2" not in answer.text
 
     def test_a_deactivated_account_is_let_in_nowhere_until_it_is_active_again(
@@ -162,6 +165,8 @@ class TestChanging:
         # What it made stays.
         assert data_of(admin.get(f"/api/services/{service['id']}"))["ownerId"] == alice.user_id
         data_of(admin.patch(path, json={"active": True}))
+        error_of(alice.get("/api/services"), 401, "TOKEN_REVOKED")
+        alice.token = data_of(login(client, alice.email))["accessToken"]
         assert len(data_of(alice.get("/api/services"))) == 1
 
     def test_nobody_locks_out_oneself(self, admin: Person) -> None:
@@ -171,6 +176,10 @@ class TestChanging:
         assert data_of(admin.get(path))["name"] == "Ada"
         changed = data_of(admin.patch(path, json={"name": "Ada L.", "role": "admin"}))
         assert (changed["name"], changed["role"]) == ("Ada L.", "admin")
+
+    def test_nobody_sets_the_own_password_without_the_present_one(self, admin: Person) -> None:
+        answer = admin.patch(f"/api/users/{admin.user_id}", json={"password": "Another-horse-8"})
+        assert "/api/auth/password" in error_of(answer, 403, "FORBIDDEN")["message"]
 
     def test_another_admin_can_demote_one(self, admin: Person, new_person: NewPerson) -> None:
         second = new_person("Second", Role.ADMIN)
@@ -232,3 +241,21 @@ class TestChanging:
         for identifier in ("none", "9" * 400, "a%00b"):
             error_of(admin.get(f"/api/users/{identifier}"), 404, "NOT_FOUND")
             error_of(admin.patch(f"/api/users/{identifier}", json={}), 404, "NOT_FOUND")
+
+    def test_of_two_admins_who_demote_each_other_one_stays(
+        self, app: Flask, admin: Person, new_person: NewPerson
+    ) -> None:
+        second = new_person("Second", Role.ADMIN)
+        answers = answers_of_two_at_once(
+            app,
+            "users",
+            lambda: admin.patch(f"/api/users/{second.user_id}", json={"role": "user"}),
+            lambda: second.patch(f"/api/users/{admin.user_id}", json={"role": "user"}),
+        )
+        # The other finds itself demoted, or was asked to try again.
+        assert sorted(answer.status_code for answer in answers)[0] == 200
+        assert sorted(answer.status_code for answer in answers)[1] in (403, 409)
+        roles = []
+        for person in (admin, second):
+            roles.append(data_of(person.get("/api/auth/me"))["role"])
+        assert sorted(roles) == ["admin", "user"]

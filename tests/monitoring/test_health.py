@@ -19,6 +19,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         self.server.seen.append(self.path)  # type: ignore[attr-defined]
         if self.path == "/slow":
             time.sleep(0.5)
+        if self.path == "/wait":
+            self.server.go_on.wait(10)  # type: ignore[attr-defined]
         status = {"/broken": 503, "/away": 302, "/inside": 302}.get(self.path, 200)
         self.send_response(status)
         if self.path == "/away":
@@ -36,6 +38,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 def target() -> Iterator[http.server.ThreadingHTTPServer]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     server.seen = []  # type: ignore[attr-defined]
+    server.go_on = threading.Event()  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -161,3 +164,36 @@ class TestAddresses:
         report = check(prober, healthCheck={"url": f"{url}/inside"})
         assert report["status"] == "unknown"
         assert "169.254.169.254" in report["checks"][0]["message"]
+
+
+class TestManyAtOnce:
+    def test_some_threads_are_left_for_others(
+        self,
+        make_app: MakeApp,
+        new_person: NewPerson,
+        target: http.server.ThreadingHTTPServer,
+        url: str,
+    ) -> None:
+        app = make_app(PROBE_ALLOWED_NETWORKS="127.0.0.0/8", WEB_THREADS="2")
+        alice = new_person("Alice", of=app)
+        slow, quick = (
+            alice.new_service(configuration={"healthCheck": {"url": f"{url}{path}"}})
+            for path in ("/wait", "/health")
+        )
+        answers: list[int] = []
+
+        def check_slow() -> None:
+            answers.append(alice.post(f"/api/services/{slow['id']}/health").status_code)
+
+        waiting = threading.Thread(target=check_slow)
+        waiting.start()
+        while "/wait" not in target.seen:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        refused = alice.post(f"/api/services/{quick['id']}/health")
+        error_of(refused, 503, "NOT_READY")
+        assert int(refused.headers["Retry-After"]) > 0
+        data_of(alice.get("/api/services"))
+        target.go_on.set()  # type: ignore[attr-defined]
+        waiting.join()
+        assert answers == [200]
+        data_of(alice.post(f"/api/services/{quick['id']}/health"))

@@ -1,5 +1,7 @@
 """Changes that another site's page tries to make with our visitor's cookie."""
 
+import re
+
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -71,6 +73,26 @@ class TestOtherSites:
         for door in DOORS:
             error_of(change(client, door, headers), 403, "FORBIDDEN")
 
+    def test_no_route_takes_a_change_of_theirs(self, client: FlaskClient) -> None:
+        asked = 0
+        for rule in client.application.url_map.iter_rules():
+            path = re.sub(r"<[^>]+>", "1", re.sub(r"<any\((\w+)[^>]*>", r"\1", rule.rule))
+            for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
+                answer = client.open(path, method=method, headers=FOREIGN["another site"])
+                assert answer.status_code == 403, (method, path)
+                asked += 1
+        assert asked > 40
+
+    def test_a_change_by_get_is_none(self, client: FlaskClient) -> None:
+        """A link or a picture of theirs would send the cookie along."""
+        for action in ("createService", "updateService", "deleteService", "suspendService"):
+            for headers in (FOREIGN["another site"], OWN["our page"]):
+                answer = client.get(f"/services.php?{action}=1&serviceId=1", headers=headers)
+                error_of(answer, 405, "METHOD_NOT_ALLOWED")
+                assert answer.headers["Allow"] == "POST"
+        for path in ("/logout", "/services/1/suspend"):
+            assert client.get(path).status_code == 405
+
     def test_no_other_method_gets_round_it(self, client: FlaskClient) -> None:
         foreign = FOREIGN["another site"]
         for method in ("PUT", "PATCH", "DELETE"):
@@ -88,6 +110,13 @@ class TestOtherSites:
         data_of(client.get("/api/service-types", headers=foreign))
         data_of(client.get("/services.php?getServiceTypes=1", headers=foreign))
         assert client.get("/login", headers=foreign).status_code == 200
+
+    @pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+    def test_a_health_check_by_get_is_not_reading(
+        self, client: FlaskClient, headers: dict[str, str]
+    ) -> None:
+        answer = client.get("/services.php?healthCheck=1&serviceId=1", headers=headers)
+        error_of(answer, 403, "FORBIDDEN")
 
     def test_no_answer_invites_another_origin_to_read_it(self, client: FlaskClient) -> None:
         preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}

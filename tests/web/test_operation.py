@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis, RedisError
 
+from cms_services.vocabulary import Role
 from tests.conftest import MakeApp, NewPerson
 from tests.databases import need_server
 from tests.people import PASSWORD, Person, data_of, error_of
@@ -114,6 +115,40 @@ class TestMetrics:
         assert counted("ANY", "unmatched", "404") == 1
         assert counted("ANY", "unmatched", "405") == 1
         assert not re.search("made.?up", client.get("/metrics").text, re.IGNORECASE)
+
+    def test_whoever_knows_the_token_reads_them_and_nobody_else(
+        self, make_app: MakeApp, new_person: NewPerson
+    ) -> None:
+        token = "m3trics-are-not-for-all"
+        app = make_app(METRICS_TOKEN=token, RATE_LIMITS="on")
+        admin = new_person("Ada", Role.ADMIN, app)
+        client = app.test_client()
+        refused = (
+            {},
+            {"Authorization": token},
+            {"Authorization": "Bearer "},
+            {"Authorization": f"Basic {token}"},
+            {"Authorization": f"Bearer {token}x"},
+            {"Authorization": f"Bearer {token[:-1]}"},
+            {"Authorization": f"Bearer {token.upper()}"},
+            {"Authorization": "Bearer t\u00f6ken-of-other-letters"},
+            {"Authorization": f"Bearer {admin.token}"},
+            {"Cookie": f"cms_session={token}"},
+        )
+        for headers in refused:
+            answer = client.get("/metrics", headers=headers)
+            error_of(answer, 401, "UNAUTHENTICATED")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert "cms_http_requests_total" not in answer.text
+        error_of(client.get(f"/metrics?token={token}"), 401, "UNAUTHENTICATED")
+        for scheme in ("Bearer", "bearer"):
+            read = client.get("/metrics", headers={"Authorization": f"{scheme} {token}"})
+            assert read.status_code == 200
+            assert "cms_http_requests_total" in read.text
+        # It opens nothing else.
+        headers = {"Authorization": f"Bearer {token}"}
+        error_of(client.get("/api/auth/me", headers=headers), 401, "UNAUTHENTICATED")
+        assert client.get("/readyz").status_code == 200
 
     def test_durations_are_told_in_seconds(self, make_bare_app: MakeApp) -> None:
         client = make_bare_app().test_client()
@@ -223,7 +258,8 @@ def _do_what_carries_secrets(
     """Send secrets in every place where one can stand; all that must not be logged."""
     browser = app.test_client()
     given = {"email": alice.email, "password": PASSWORD}
-    tokens = data_of(browser.post("/api/auth/login", json=given))
+    # By another browser, since signing in anew ends the session that one had.
+    tokens = data_of(app.test_client().post("/api/auth/login", json=given))
     assert browser.post("/login", data=given).status_code == 303
     cookie = browser.get_cookie("cms_session")
     assert cookie is not None

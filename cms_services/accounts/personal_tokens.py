@@ -1,0 +1,94 @@
+"""Personal access tokens: long-lived, scoped, for scripts that act as an account."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from cms_services.accounts.models import PersonalToken, User
+from cms_services.accounts.random_tokens import hash_of_token, new_token
+from cms_services.accounts.sessions import WHO, Credential, to_actor
+from cms_services.actor import Actor
+from cms_services.audit.trail import record
+from cms_services.clock import now
+from cms_services.errors import NotFound, TokenExpired, Unauthenticated, ValidationFailed
+from cms_services.extensions import db
+from cms_services.vocabulary import EventType, Permission
+
+PERSONAL_TOKEN_PREFIX = "cms_"  # noqa: S105 - how such a token begins
+
+
+def create_personal_token(
+    actor: Actor, name: str, scopes: list[str], expires_at: datetime | None
+) -> tuple[PersonalToken, str]:
+    """Make a token; its text is returned this once and never stored.
+
+    Raises ValidationFailed for an expiry that is past or a scope that the caller lacks.
+    """
+    if expires_at is not None and expires_at <= now():
+        raise ValidationFailed({"expiresAt": ["Takes a moment in the future."]})
+    lacking = [scope for scope in scopes if not actor.may(Permission(scope))]
+    if lacking:
+        raise ValidationFailed({"scopes": [f"You may not grant {', '.join(lacking)}."]})
+    text = new_token(PERSONAL_TOKEN_PREFIX)
+    token = PersonalToken(
+        user_id=actor.own_id,
+        name=name,
+        token_hash=hash_of_token(text),
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+    )
+    db.session.add(token)
+    db.session.flush()
+    record(
+        actor,
+        EventType.TOKEN_CREATED,
+        "token",
+        token.id,
+        actor.user_id,
+        {"after": {"name": name, "scopes": token.scopes}},
+    )
+    return token, text
+
+
+def list_personal_tokens(user_id: str) -> list[PersonalToken]:
+    """An account's tokens, newest first."""
+    query = select(PersonalToken).where(PersonalToken.user_id == user_id)
+    return list(db.session.scalars(query.order_by(PersonalToken.created_at.desc())))
+
+
+def revoke_personal_token(actor: Actor, user_id: str, token_id: str) -> None:
+    """Delete one of an account's tokens. Raises NotFound."""
+    token = db.session.get(PersonalToken, token_id)
+    if token is None or token.user_id != user_id:
+        raise NotFound("There is no such token.")
+    record(
+        actor,
+        EventType.TOKEN_REVOKED,
+        "token",
+        token.id,
+        user_id,
+        {"before": {"name": token.name, "scopes": token.scopes}},
+    )
+    db.session.delete(token)
+
+
+def actor_of_personal_token(token: str) -> tuple[Actor, Credential]:
+    """Who a token stands for. Raises Unauthenticated or TokenExpired."""
+    query = (
+        select(
+            *WHO,
+            PersonalToken.id.label("token_id"),
+            PersonalToken.scopes,
+            PersonalToken.expires_at,
+            PersonalToken.last_used_at,
+        )
+        .join(PersonalToken, PersonalToken.user_id == User.id)
+        .where(PersonalToken.token_hash == hash_of_token(token))
+    )
+    row = db.session.execute(query).one_or_none()
+    if row is None or not row.active:
+        raise Unauthenticated("This is not a valid access token.")
+    if row.expires_at is not None and row.expires_at <= now():
+        raise TokenExpired("This access token has expired; make a new one.")
+    actor = to_actor(row, scopes=frozenset(row.scopes))
+    return actor, Credential(PersonalToken.last_used_at, row.token_id, row.last_used_at)

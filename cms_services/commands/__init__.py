@@ -1,0 +1,1 @@
+"""Groups of the command `cms-services`, one a module."""

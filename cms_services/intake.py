@@ -1,0 +1,355 @@
+"""A gunicorn worker whose threads are given whole requests only.
+
+gunicorn's own threads wait for a client's bytes without end, so that as many slow clients as there
+are threads stop everybody. Here the main loop receives each request, within a deadline, before a
+thread sees it, and takes leave of clients without waiting for them either.
+"""
+
+import errno
+import re
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from functools import partial
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+from werkzeug.exceptions import RequestTimeout
+
+# The application refuses longer bodies, before it reads them where their length is told.
+_LONGEST_BODY = 1024 * 1024
+_LONGEST_HEAD = 64 * 1024
+_LONGEST_LINE = 8190
+_ONE_READ = 64 * 1024
+# Of all requests that are on their way; the oldest makes room.
+_MOST_HELD = 64 * 1024 * 1024
+# How much of an answer the system takes at once, so that no thread waits for a slow reader.
+_SEND_BUFFER = 1024 * 1024
+_ANSWER_SECONDS = 30.0
+_FAREWELL_SECONDS = 2.0
+_MOST_FAREWELLS = 128
+
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
+_EXPECTS_CONTINUE = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+}
+
+
+class State(Enum):
+    """How far a request has arrived."""
+
+    PARTIAL = auto()
+    # A thread has to wait for nothing more, be it to answer the request or to refuse it.
+    READY = auto()
+    BROKEN_OFF = auto()
+    HEAD_TOO_LONG = auto()
+    BODY_TOO_LONG = auto()
+
+
+_STATUS_OF_STATE = {State.BROKEN_OFF: 400, State.HEAD_TOO_LONG: 431, State.BODY_TOO_LONG: 413}
+
+
+class ArrivingRequest:
+    """The bytes of a request as far as they are here, and how many are still to come.
+
+    Only says when to wait no longer. What the bytes mean is gunicorn's parser's to say.
+    """
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.expects_continue = False
+        self._body_at = 0
+        self._end = 0
+        self._chunk_at = 0
+        self._length_of_chunks = 0
+
+    def add(self, data: bytes) -> State:
+        self.received += data
+        if not self._body_at:
+            # Three bytes of the end may have come before.
+            found = self.received.find(b"\r\n\r\n", max(0, len(self.received) - len(data) - 3))
+            if found < 0:
+                return self._state_of_head()
+            self._body_at = found + 4
+            self._read_head(bytes(self.received[: found + 2]))
+        if self._chunk_at:
+            return self._state_of_chunks()
+        return State.READY if len(self.received) >= self._end else State.PARTIAL
+
+    def _state_of_head(self) -> State:
+        if self.received.count(b"\n") != self.received.count(b"\r\n"):
+            return State.READY
+        if len(self.received) > _LONGEST_LINE + 2:
+            if self.received.find(b"\r\n", 0, _LONGEST_LINE + 2) < 0:
+                return State.READY
+            if len(self.received) > _LONGEST_HEAD:
+                return State.HEAD_TOO_LONG
+        return State.PARTIAL
+
+    def _read_head(self, head: bytes) -> None:
+        if _CHUNKED.search(head):
+            self._chunk_at = self._body_at
+        elif told := _CONTENT_LENGTH.search(head):
+            # What has more digits is too large in any case.
+            length = int(told[1].lstrip(b"0")[:20] or 0)
+            self._end = self._body_at + (length if length <= _LONGEST_BODY else 0)
+        self.expects_continue = bool(_EXPECTS_CONTINUE.search(head))
+
+    def _state_of_chunks(self) -> State:
+        """Goes on at the chunk that was not whole the last time (RFC 9112, section 7.1)."""
+        while True:
+            end = self.received.find(b"\r\n", self._chunk_at)
+            if end < 0:
+                too_long = len(self.received) - self._chunk_at > _LONGEST_LINE
+                return State.READY if too_long else self._within_bounds()
+            try:
+                size = int(self.received[self._chunk_at : end].partition(b";")[0], 16)
+            except ValueError:
+                return State.READY
+            if size <= 0:
+                ended = self.received.find(b"\r\n\r\n", end) >= 0
+                return State.READY if ended else self._within_bounds()
+            following = end + 2 + size + 2
+            if self._length_of_chunks + size > _LONGEST_BODY:
+                return State.BODY_TOO_LONG
+            if following > len(self.received):
+                return self._within_bounds()
+            self._length_of_chunks += size
+            self._chunk_at = following
+
+    def _within_bounds(self) -> State:
+        # Twice as long, for the sake of what stands around the chunks.
+        too_long = len(self.received) - self._body_at > 2 * _LONGEST_BODY
+        return State.BODY_TOO_LONG if too_long else State.PARTIAL
+
+
+class TimedUnreader(SocketUnreader):
+    """Reads from the socket until a deadline, then raises RequestTimeout."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.deadline = 0.0
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        self.sock.settimeout(max(0.001, self.deadline - time.monotonic()))
+        try:
+            return bytes(super().chunk(size_hint))
+        except TimeoutError as error:
+            raise RequestTimeout from error
+        finally:
+            self.sock.settimeout(_ANSWER_SECONDS)
+
+
+class Connection(TConn):
+    """A client, with the request that it is sending."""
+
+    def __init__(self, *args: Any, take_leave: Callable[["Connection"], None]) -> None:
+        super().__init__(*args)
+        self._take_leave = take_leave
+        self.arriving = ArrivingRequest()
+        self.deadline = 0.0
+
+    def expect_request(self, deadline: float) -> State:
+        """Begin a request, with what came behind the one before it."""
+        self.deadline = deadline
+        self.arriving = ArrivingRequest()
+        self.sock.setblocking(False)
+        early = self.parser.unreader.take_buffered() if self.parser else b""
+        return self.arriving.add(early) if early else State.PARTIAL
+
+    def receive(self) -> State:
+        """Read what is there."""
+        try:
+            data = self.sock.recv(_ONE_READ)
+        except BlockingIOError:
+            return State.PARTIAL
+        except OSError:
+            return State.BROKEN_OFF
+        if not data:
+            # The application would take half a form for a whole one.
+            return State.BROKEN_OFF
+        state = self.arriving.add(data)
+        if state is State.PARTIAL and self.arriving.expects_continue:
+            self.arriving.expects_continue = False
+            with suppress(OSError):
+                self.sock.send(_CONTINUE)
+        return state
+
+    def hand_over(self) -> None:
+        """Give the parser what has arrived. Runs in a thread."""
+        self.init()
+        if not isinstance(self.parser.unreader, TimedUnreader):
+            self.parser.unreader = TimedUnreader(self.sock)
+        self.parser.unreader.deadline = self.deadline
+        self.parser.unreader.unread(bytes(self.arriving.received))
+        self.arriving = ArrivingRequest()
+
+    def close(self, graceful: bool = False) -> None:
+        if graceful:
+            self._take_leave(self)
+        else:
+            super().close()
+
+
+class IntakeWorker(ThreadWorker):
+    """gunicorn's threaded worker, with requests received by its main loop."""
+
+    # How long a client may take to send a request; gunicorn_conf.py sets it.
+    request_seconds = 30.0
+
+    def init_process(self) -> None:
+        self.receiving: dict[Connection, None] = {}
+        self.leaving: dict[Connection, float] = {}
+        super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            sock, client = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                raise
+            return
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self.nr_conns += 1
+        name = listener.getsockname()
+        self.enqueue_req(Connection(self.cfg, sock, client, name, take_leave=self._take_leave))
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Receive the connection's next request; what is whole goes to the threads at once."""
+        if self.cfg.is_ssl:
+            # Its bytes mean nothing before the handshake, which a thread makes.
+            super().enqueue_req(conn)
+            return
+        state = conn.expect_request(time.monotonic() + self.request_seconds)
+        if state is State.PARTIAL:
+            state = conn.receive()
+        if state is State.PARTIAL:
+            self.receiving[conn] = None
+            readable = partial(self._on_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+        else:
+            self._pass_on(conn, state)
+
+    def handle(self, conn: Connection) -> Any:
+        if not self.cfg.is_ssl:
+            conn.hand_over()
+        return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        conn.sock.settimeout(_ANSWER_SECONDS)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError as error:
+            # The client did not read the answer; gunicorn's word for that needs no traceback.
+            raise ConnectionResetError(errno.ECONNRESET, "the answer was not read") from error
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        if isinstance(exc, RequestTimeout):
+            util.write_error(client, 408, _REASONS[408], "")
+        else:
+            super().handle_error(req, client, addr, exc)
+
+    def murder_pending(self) -> None:
+        """Take leave of those that were given enough time; called at each turn of the loop."""
+        super().murder_pending()
+        moment = time.monotonic()
+        for conn in [each for each in self.receiving if each.deadline <= moment]:
+            self._give_up(conn)
+        held = sum(len(each.arriving.received) for each in self.receiving)
+        if held > _MOST_HELD or self.nr_conns >= self.worker_connections:
+            self._make_room()
+        for conn in [each for each, until in self.leaving.items() if until <= moment]:
+            self._let_go(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        super()._cap_keepalive(deadline)
+        for conn in self.receiving:
+            if not conn.arriving.received:
+                conn.deadline = min(conn.deadline, deadline)
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        # What was not read of a body that is not here yet would be waited for.
+        conn.parser.unreader.deadline = time.monotonic()
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except RequestTimeout:
+            return False
+
+    def _on_readable(self, conn: Connection, _: socket.socket) -> None:
+        state = conn.receive()
+        if state is not State.PARTIAL:
+            self._stop_receiving(conn)
+            self._pass_on(conn, state)
+
+    def _pass_on(self, conn: Connection, state: State) -> None:
+        if state is State.READY:
+            super().enqueue_req(conn)
+        else:
+            self._refuse(conn, _STATUS_OF_STATE[state])
+
+    def _stop_receiving(self, conn: Connection) -> None:
+        del self.receiving[conn]
+        self.poller.unregister(conn.sock)
+
+    def _make_room(self) -> None:
+        """Give up the request that has been on its way for the longest time."""
+        oldest = next(iter(self.receiving), None)
+        if oldest is not None:
+            self._give_up(oldest)
+
+    def _give_up(self, conn: Connection) -> None:
+        self._stop_receiving(conn)
+        self._refuse(conn, 408)
+
+    def _refuse(self, conn: Connection, status: int) -> None:
+        """Say why, to one that has said something, and take leave."""
+        if conn.arriving.received:
+            with suppress(OSError):
+                util.write_error(conn.sock, status, _REASONS[status], "")
+        self.nr_conns -= 1
+        conn.close(graceful=True)
+
+    def _take_leave(self, conn: Connection) -> None:
+        """Close as RFC 9112, section 9.6 asks: first our side, the rest once the client has read.
+
+        gunicorn waits for that in the main loop, where a client that keeps silent stops everybody.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            conn.close()
+            return
+        conn.sock.setblocking(False)
+        self.leaving[conn] = time.monotonic() + _FAREWELL_SECONDS
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._ignore, conn))
+        if len(self.leaving) > _MOST_FAREWELLS:
+            self._let_go(next(iter(self.leaving)))
+
+    def _ignore(self, conn: Connection, _: socket.socket) -> None:
+        try:
+            ended = not conn.sock.recv(_ONE_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            ended = True
+        if ended:
+            self._let_go(conn)
+
+    def _let_go(self, conn: Connection) -> None:
+        del self.leaving[conn]
+        self.poller.unregister(conn.sock)
+        conn.close()

@@ -1,0 +1,142 @@
+"""What the texts of settings are parsed by: a field for each kind of value."""
+
+import base64
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError
+from marshmallow import fields as take
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LEAST_SECRET_LENGTH = 16
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LEAST, _MOST = timedelta(minutes=1), timedelta(days=3650)
+_ORIGIN = re.compile(
+    r"(https?)://([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# Narrower than what the library `limits` reads, which takes 0 for a number of minutes as 1.
+_LIMIT = re.compile(
+    r"[1-9][0-9]{0,8} ?(?:per|/) ?(?:[1-9][0-9]{0,3} )?(?:second|minute|hour|day)s?", re.IGNORECASE
+)
+
+
+class CommaList(take.Field[list[str]]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not parts:
+            raise ValidationError("Empty.")
+        return parts
+
+
+class Origins(CommaList):
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
+        return [_origin(part) for part in super()._deserialize(value, *args, **kwargs)]
+
+
+class SiteUrl(take.Field[str]):
+    """The URL of a whole site: an origin, perhaps with a slash behind it."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return _origin(str(value).removesuffix("/"))
+
+
+def _origin(text: str) -> str:
+    """An origin (RFC 6454) as browsers word it: in lower case, without the scheme's own port."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
+        raise ValidationError("Not an origin.")
+    scheme, host, port = match.groups()
+    if port is None or int(port) == _DEFAULT_PORTS[scheme]:
+        return f"{scheme}://{host}"
+    if not 1 <= int(port) <= 65535:
+        raise ValidationError("Not a port.")
+    return f"{scheme}://{host}:{int(port)}"
+
+
+class Networks(CommaList):
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return tuple(
+                ipaddress.ip_network(part) for part in super()._deserialize(value, *args, **kwargs)
+            )
+        except ValueError as error:
+            raise ValidationError("Not a network.") from error
+
+
+class Days(take.Integer):
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return timedelta(days=super()._deserialize(value, *args, **kwargs) or 0)
+
+
+class Keys256(CommaList):
+    """AES keys of 256 bits in base64, separated by commas."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            keys = [
+                base64.b64decode(part, validate=True)
+                for part in super()._deserialize(value, *args, **kwargs)
+            ]
+        except ValueError as error:
+            raise ValidationError("Not base64.") from error
+        if not keys or any(len(key) != 32 for key in keys):
+            raise ValidationError("Not 32 bytes.")
+        return tuple(keys)
+
+
+class Secrets(take.Field[tuple[str, ...]]):
+    """Secrets to sign with, one a line or separated by blanks."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        secrets = tuple(str(value).split())
+        if not secrets or any(len(each) < LEAST_SECRET_LENGTH for each in secrets):
+            raise ValidationError("Too short.")
+        return secrets
+
+
+class Duration(take.Field[timedelta]):
+    """A number with its unit: 90s, 30m, 24h or 7d."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> timedelta:
+        match = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value))
+        if match is None:
+            raise ValidationError("Not a duration.")
+        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        if not _LEAST <= duration <= _MOST:
+            raise ValidationError("Out of range.")
+        return duration
+
+
+class RateLimits(take.Field[str]):
+    """Limits in words that the library `limits` reads, separated by semicolons."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        parts = [part.strip() for part in str(value).split(";")]
+        if not all(_LIMIT.fullmatch(part) for part in parts):
+            raise ValidationError("No limit.")
+        return "; ".join(parts)
+
+
+class Switch(take.Boolean):
+    truthy = {"true", "on", "1", "yes"}
+    falsy = {"false", "off", "0", "no"}
+
+
+class Folder(take.Field[Path]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Path:
+        try:
+            return Path(str(value)).expanduser().resolve()
+        except RuntimeError as error:
+            raise ValidationError("Nobody's home folder.") from error
+
+
+def port_of(url: str) -> int | None:
+    """Raises ValueError for a port that is no number."""
+    return urlsplit(url).port

@@ -1,0 +1,325 @@
+"""A request for every action, route and page that is good when its sender may ask for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cms_services.database import new_id
+from cms_services.scaffolds.templates import all_templates
+from cms_services.vocabulary import Status
+from cms_services.web.permissions import Caller
+from tests.people import PASSWORD
+from tests.permissions.world import Ask, Party, Thing, World
+
+MakeAsk = Callable[[World, Party], Ask]
+NEW_PASSWORD = "Another-horse-8"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How to ask for a row.
+
+    `ask` is about new things of the shared project, or of the caller's own account. Where a row is
+    answered otherwise for the caller's own, `own` is about that. `about_service` tells that the
+    owner of the service counts.
+    """
+
+    ask: MakeAsk
+    own: MakeAsk | None = None
+    about_service: bool = False
+
+
+def plain(**json: Any) -> Sample:
+    """A request that names nothing."""
+    return Sample(lambda world, party: Ask(json=json or None))
+
+
+def made(ask: Callable[[World], Ask]) -> Sample:
+    """A request about something new, whoever asks."""
+    return Sample(lambda world, party: ask(world))
+
+
+def of_service(json: Any = None, *, number: str | None = None, **fields: Any) -> Sample:
+    """A request about a new service, by its address."""
+
+    def ask(world: World, party: Party) -> Ask:
+        path = {"serviceId": world.new_service(**fields).id}
+        return Ask(path | ({"number": number} if number else {}), json=json)
+
+    return Sample(ask, about_service=True)
+
+
+def of_logs_or_metrics(json: Any) -> Sample:
+    """A request that writes to a service, which for its own token is that one."""
+    sample = of_service(json)
+    return Sample(sample.ask, lambda world, _: Ask(service_path(world.ingesting), json=json), True)
+
+
+def of_project(json: Any = None) -> Sample:
+    """A request about a new project."""
+    return made(lambda world: Ask(project_path(world.new_project()), json=json))
+
+
+def by_double(ask: Callable[[World, Party], Ask] = lambda world, double: Ask()) -> Sample:
+    """A request about the caller's own account, sent by a double of it."""
+
+    def doubled(world: World, party: Party) -> Ask:
+        double = world.double_of(party)
+        asked = ask(world, double)
+        return Ask(asked.path, asked.json, asked.form, by=double)
+
+    return Sample(doubled)
+
+
+def by_double_with_password() -> Sample:
+    return by_double(lambda world, double: Ask(json={"password": PASSWORD}))
+
+
+def of_user(ask: Callable[[World, Party], Ask] | None = None, **json: Any) -> Sample:
+    """A request about somebody else's account."""
+
+    def about(world: World, _: Party) -> Ask:
+        somebody = world.person(Caller.OTHER_USER)
+        path = {"userId": somebody.user_id}
+        more = ask(world, somebody).path if ask else {}
+        return Ask(path | more, json=json or None)
+
+    return Sample(about)
+
+
+def with_account(ask: Callable[[World, Party], Ask]) -> Sample:
+    """A request that anybody may send about an account, such as signing in to it."""
+    return Sample(lambda world, _: ask(world, world.person(Caller.OTHER_USER)))
+
+
+def new_service(**fields: Any) -> Sample:
+    """A request that makes a service: in the shared project, or in one that is not there yet."""
+
+    def ask(world: World, party: Party) -> Ask:
+        return Ask(json={"name": "New", "type": "api", "project": world.project.name} | fields)
+
+    def own(world: World, party: Party) -> Ask:
+        return Ask(json={"name": "New", "type": "api", "project": new_id()} | fields)
+
+    return Sample(ask, own)
+
+
+def action(*, status: Status | None = None, **json: Any) -> Sample:
+    """A call of services.php about a new service."""
+
+    def ask(world: World, party: Party) -> Ask:
+        service = world.new_service(**({"status": status} if status else {}))
+        return Ask(json={"serviceId": service.service_id} | json)
+
+    return Sample(ask, about_service=True)
+
+
+def service_path(service: Thing) -> dict[str, str]:
+    return {"serviceId": service.id}
+
+
+def project_path(project: Thing) -> dict[str, str]:
+    return {"projectId": project.id}
+
+
+def download(kind: str, name: str, value: Callable[[Thing], str]) -> Sample:
+    return Sample(lambda world, _: Ask({name: value(world.new_service(kind))}), about_service=True)
+
+
+def _end_part(world: World, party: Party) -> Ask:
+    project = world.new_project()
+    member = world.person(Caller.VIEWER, project)
+    return Ask(project_path(project) | {"userId": member.user_id})
+
+
+def _end_own_part(world: World, party: Party) -> Ask:
+    project = world.new_project()
+    double = world.person(party.caller, project)
+    return Ask(project_path(project) | {"userId": double.user_id}, by=double)
+
+
+def _ingest_token(world: World, party: Party) -> Ask:
+    service = world.new_service()
+    return Ask(service_path(service) | {"tokenId": world.ingest_token(service.id)[0]})
+
+
+def _both_factors(world: World, double: Party) -> Ask:
+    return Ask(json={"password": PASSWORD, "code": world.second_factor(double)()})
+
+
+def _page_of_second_factor(world: World, party: Party) -> Ask:
+    """The code is asked for in the browser that has just shown the password."""
+    account = world.person(Caller.OTHER_USER)
+    code = world.second_factor(account)
+    browser = world.app.test_client()
+    shown = browser.post("/login", data={"email": account.email, "password": PASSWORD})
+    assert (shown.status_code, shown.headers["Location"]) == (303, "/login/code")
+    return Ask(form={"code": code()}, browser=browser)
+
+
+def _register(name: str) -> Sample:
+    def ask(world: World, party: Party) -> Ask:
+        given = {"email": f"{new_id()}@example.com", "name": "New", "password": NEW_PASSWORD}
+        return Ask(json=given) if name == "json" else Ask(form=given)
+
+    return Sample(ask)
+
+
+_CREDENTIALS = with_account(lambda _, who: Ask(json={"email": who.email, "password": PASSWORD}))
+_CONFIGURATION = {"environment": {"NAME": "value"}}
+_SAMPLES = {"samples": [{"name": "requests", "value": 1}]}
+_ENTRIES = {"entries": [{"level": "info", "message": "hello"}]}
+
+ACTION_SAMPLES: dict[str, Sample] = {
+    "getServices": plain(),
+    "getService": action(),
+    "createService": new_service(),
+    "updateService": action(name="Renamed"),
+    "deleteService": action(),
+    "suspendService": action(),
+    "resumeService": action(status=Status.INACTIVE),
+    "getConfig": action(),
+    "updateConfig": action(configuration=_CONFIGURATION),
+    "getLogs": action(),
+    "getMetrics": action(),
+    "healthCheck": action(),
+    "getServiceTypes": plain(),
+    "getTemplates": plain(),
+}
+
+ROUTE_SAMPLES: dict[str, Sample] = {
+    "GET /api/audit": plain(),
+    "GET /api/audit/export": plain(),
+    "POST /api/auth/deactivate": by_double_with_password(),
+    "POST /api/auth/login": _CREDENTIALS,
+    "POST /api/auth/logout": by_double(),
+    "GET /api/auth/me": plain(),
+    "POST /api/auth/password": by_double(
+        lambda world, _: Ask(json={"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD})
+    ),
+    "POST /api/auth/password/forgot": with_account(lambda _, who: Ask(json={"email": who.email})),
+    "POST /api/auth/password/reset": with_account(
+        lambda world, who: Ask(json={"token": world.reset_token(who), "password": NEW_PASSWORD})
+    ),
+    "POST /api/auth/refresh": with_account(
+        lambda world, who: Ask(json={"refreshToken": world.sign_in(who)[1].refresh_token})
+    ),
+    "POST /api/auth/register": _register("json"),
+    "GET /api/auth/second-factor": plain(),
+    "POST /api/auth/second-factor": by_double_with_password(),
+    "POST /api/auth/second-factor/confirm": by_double(
+        lambda world, double: Ask(json={"code": world.second_factor(double, confirmed=False)()})
+    ),
+    "POST /api/auth/second-factor/recovery-codes": by_double(_both_factors),
+    "POST /api/auth/second-factor/remove": by_double(_both_factors),
+    "GET /api/auth/sessions": plain(),
+    "DELETE /api/auth/sessions": by_double(),
+    "DELETE /api/auth/sessions/{sessionId}": by_double(
+        lambda world, double: Ask({"sessionId": world.sign_in(double)[0]})
+    ),
+    "GET /api/auth/tokens": plain(),
+    "POST /api/auth/tokens": plain(name="script", scopes=["account:read"]),
+    "DELETE /api/auth/tokens/{tokenId}": Sample(
+        lambda world, party: Ask({"tokenId": world.personal_token(party)})
+    ),
+    "GET /api/docs": plain(),
+    "GET /api/events": plain(),
+    "GET /api/invitations": plain(),
+    "POST /api/invitations": made(lambda _: Ask(json={"email": f"{new_id()}@example.com"})),
+    "DELETE /api/invitations/{invitationId}": made(
+        lambda world: Ask({"invitationId": world.invitation()})
+    ),
+    "GET /api/openapi.json": plain(),
+    "GET /api/projects": plain(),
+    "POST /api/projects": made(lambda _: Ask(json={"name": new_id()})),
+    "GET /api/projects/{projectId}": of_project(),
+    "PATCH /api/projects/{projectId}": of_project({"description": "Changed"}),
+    "DELETE /api/projects/{projectId}": of_project(),
+    "GET /api/projects/{projectId}/members": of_project(),
+    "PUT /api/projects/{projectId}/members/{userId}": made(
+        lambda world: Ask(
+            project_path(world.new_project()) | {"userId": world.person(Caller.OTHER_USER).user_id},
+            json={"role": "viewer"},
+        )
+    ),
+    "DELETE /api/projects/{projectId}/members/{userId}": Sample(_end_part, _end_own_part),
+    "GET /api/service-types": plain(),
+    "GET /api/services": plain(),
+    "POST /api/services": new_service(),
+    "GET /api/services/active": plain(),
+    "GET /api/services/download/hosting/{billingId}": download(
+        "hosting", "billingId", lambda service: service.billing_id
+    ),
+    "GET /api/services/download/kubernetes/{clusterId}": download(
+        "kubernetes", "clusterId", lambda service: service.cluster_id
+    ),
+    "GET /api/services/{serviceId}": of_service(),
+    "PATCH /api/services/{serviceId}": of_service({"name": "Renamed"}),
+    "DELETE /api/services/{serviceId}": of_service(),
+    "GET /api/services/{serviceId}/config": of_service(),
+    "POST /api/services/{serviceId}/config": of_service(_CONFIGURATION),
+    "PUT /api/services/{serviceId}/config": of_service(_CONFIGURATION),
+    "GET /api/services/{serviceId}/config/versions": of_service(),
+    "GET /api/services/{serviceId}/config/versions/{number}": of_service(number="1"),
+    "POST /api/services/{serviceId}/config/versions/{number}/restore": of_service(number="1"),
+    "GET /api/services/{serviceId}/health": of_service(),
+    "POST /api/services/{serviceId}/health": of_service(),
+    "GET /api/services/{serviceId}/health/history": of_service(),
+    "GET /api/services/{serviceId}/ingest-tokens": of_service(),
+    "POST /api/services/{serviceId}/ingest-tokens": of_service({"name": "agent"}),
+    "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}": Sample(
+        _ingest_token, about_service=True
+    ),
+    "GET /api/services/{serviceId}/logs": of_service(),
+    "POST /api/services/{serviceId}/logs": of_logs_or_metrics(_ENTRIES),
+    "GET /api/services/{serviceId}/metrics": of_service(),
+    "POST /api/services/{serviceId}/metrics": of_logs_or_metrics(_SAMPLES),
+    "POST /api/services/{serviceId}/restore": of_service(cancelled=True),
+    "POST /api/services/{serviceId}/resume": of_service(status=Status.INACTIVE),
+    "POST /api/services/{serviceId}/suspend": of_service(),
+    "GET /api/services/{serviceId}/usage": of_service(),
+    "GET /api/templates": plain(),
+    "GET /api/templates/{templateId}": made(lambda _: Ask({"templateId": all_templates()[0].id})),
+    "GET /api/users": plain(),
+    "POST /api/users": made(
+        lambda _: Ask(json={"email": f"{new_id()}@example.com", "password": NEW_PASSWORD})
+    ),
+    "GET /api/users/{userId}": of_user(),
+    "PATCH /api/users/{userId}": of_user(name="Renamed"),
+    "DELETE /api/users/{userId}/second-factor": of_user(),
+    "GET /api/users/{userId}/sessions": of_user(),
+    "DELETE /api/users/{userId}/sessions": of_user(),
+    "GET /api/users/{userId}/tokens": of_user(),
+    "DELETE /api/users/{userId}/tokens/{tokenId}": of_user(
+        lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
+    ),
+    "GET /healthz": plain(),
+    "GET /metrics": plain(),
+    "GET /readyz": plain(),
+}
+
+PAGE_SAMPLES: dict[str, Sample] = {
+    "GET /": plain(),
+    "GET /login": plain(),
+    "POST /login": with_account(
+        lambda _, who: Ask(form={"email": who.email, "password": PASSWORD})
+    ),
+    "GET /login/code": plain(),
+    "POST /login/code": Sample(_page_of_second_factor),
+    "POST /logout": by_double(),
+    "GET /password/forgot": plain(),
+    "POST /password/forgot": with_account(lambda _, who: Ask(form={"email": who.email})),
+    "GET /password/reset": plain(),
+    "POST /password/reset": with_account(
+        lambda world, who: Ask(form={"token": world.reset_token(who), "password": NEW_PASSWORD})
+    ),
+    "GET /register": plain(),
+    "POST /register": _register("form"),
+    "GET /services/{serviceId}": of_service(),
+    "POST /services/{serviceId}/{verb}": Sample(
+        lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+        about_service=True,
+    ),
+}
+
+SAMPLES = ACTION_SAMPLES | ROUTE_SAMPLES | PAGE_SAMPLES
