@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 
 from cms_services.accounts.addresses import checked_email
 from cms_services.accounts.models import Invitation, User
 from cms_services.accounts.random_tokens import hash_of_token, new_token
-from cms_services.accounts.users import create_user
+from cms_services.accounts.users import create_user, require_free_address
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.clock import now
-from cms_services.errors import Conflict, NotFound, ValidationFailed
+from cms_services.errors import NotFound, ValidationFailed
 from cms_services.extensions import db
 from cms_services.mail.outbox import post
 from cms_services.pruning import prune_before
@@ -27,8 +27,7 @@ def invite(actor: Actor, email: str, role: Role) -> Invitation:
     Raises ValidationFailed for a bad address, Conflict where it has an account.
     """
     email = checked_email(email)
-    if db.session.scalar(select(exists().where(User.email == email))):
-        raise Conflict("There is an account with this e-mail address.", {"email": email})
+    require_free_address(email)
     earlier = db.session.scalar(select(Invitation).where(Invitation.email == email))
     if earlier is not None:
         db.session.delete(earlier)

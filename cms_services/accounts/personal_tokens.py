@@ -5,12 +5,16 @@ from datetime import datetime
 from sqlalchemy import select
 
 from cms_services.accounts.models import PersonalToken, User
-from cms_services.accounts.random_tokens import hash_of_token, new_token
+from cms_services.accounts.random_tokens import (
+    hash_of_token,
+    new_token,
+    require_future_expiry,
+    require_not_expired,
+)
 from cms_services.accounts.sessions import WHO, Credential, to_actor
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
-from cms_services.clock import now
-from cms_services.errors import NotFound, TokenExpired, Unauthenticated, ValidationFailed
+from cms_services.errors import NotFound, Unauthenticated, ValidationFailed
 from cms_services.extensions import db
 from cms_services.vocabulary import EventType, Permission
 
@@ -24,8 +28,7 @@ def create_personal_token(
 
     Raises ValidationFailed for an expiry that is past or a scope that the caller lacks.
     """
-    if expires_at is not None and expires_at <= now():
-        raise ValidationFailed({"expiresAt": ["Takes a moment in the future."]})
+    require_future_expiry(expires_at)
     lacking = [scope for scope in scopes if not actor.may(Permission(scope))]
     if lacking:
         raise ValidationFailed({"scopes": [f"You may not grant {', '.join(lacking)}."]})
@@ -88,7 +91,6 @@ def actor_of_personal_token(token: str) -> tuple[Actor, Credential]:
     row = db.session.execute(query).one_or_none()
     if row is None or not row.active:
         raise Unauthenticated("This is not a valid access token.")
-    if row.expires_at is not None and row.expires_at <= now():
-        raise TokenExpired("This access token has expired; make a new one.")
+    require_not_expired(row.expires_at, "access")
     actor = to_actor(row, scopes=frozenset(row.scopes))
     return actor, Credential(PersonalToken.last_used_at, row.token_id, row.last_used_at)

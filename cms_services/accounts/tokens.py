@@ -111,9 +111,7 @@ def session_of_refresh_token(token: str, keys: SigningKeys) -> tuple[str, str] |
     """The account and the sign-in of a refresh token; None for one that is none or has expired."""
     try:
         claims = _claims(token, _REFRESH, keys)
-    except Unauthenticated:
-        return None
-    except TokenExpired:
+    except (Unauthenticated, TokenExpired):
         return None
     return claims["sub"], claims["sid"]
 

@@ -43,8 +43,7 @@ def create_user(actor: Actor, email: str, name: str | None, password: str, role:
     """
     email = checked_email(email)
     require_acceptable(password, email)
-    if db.session.scalar(select(exists().where(User.email == email))):
-        raise _address_taken(email)
+    require_free_address(email)
     user = User(email=email, name=name or email, password_hash=hash_password(password), role=role)
     db.session.add(user)
     try:
@@ -155,6 +154,12 @@ def require_acceptable(password: str, email: str, field: str = "password") -> No
         raise ValidationFailed({field: [f"Takes {PASSWORD_RULE}."]})
     if is_common_password(password, (email, *email.split("@"))):
         raise ValidationFailed({field: ["This password is easily guessed; take another one."]})
+
+
+def require_free_address(email: str) -> None:
+    """Raise Conflict where an account has this address, in its stored spelling."""
+    if db.session.scalar(select(exists().where(User.email == email))):
+        raise _address_taken(email)
 
 
 def has_users() -> bool:

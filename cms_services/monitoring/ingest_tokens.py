@@ -5,14 +5,18 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from cms_services.accounts.random_tokens import hash_of_token, new_token
+from cms_services.accounts.random_tokens import (
+    hash_of_token,
+    new_token,
+    require_future_expiry,
+    require_not_expired,
+)
 from cms_services.accounts.sessions import Credential
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.models import Service
-from cms_services.clock import now
-from cms_services.errors import NotFound, TokenExpired, Unauthenticated, ValidationFailed
+from cms_services.errors import NotFound, Unauthenticated
 from cms_services.extensions import db
 from cms_services.monitoring.models import IngestToken
 from cms_services.vocabulary import EventType, Role
@@ -27,8 +31,7 @@ def create_ingest_token(
 
     Raises ValidationFailed for an expiry that is past.
     """
-    if expires_at is not None and expires_at <= now():
-        raise ValidationFailed({"expiresAt": ["Takes a moment in the future."]})
+    require_future_expiry(expires_at)
     service = load_service(actor, identifier, for_change=True, lock=False)
     text = new_token(INGEST_TOKEN_PREFIX)
     token = IngestToken(
@@ -73,8 +76,7 @@ def actor_of_ingest_token(token: str) -> tuple[Actor, Credential]:
     row = db.session.execute(query).one_or_none()
     if row is None:
         raise Unauthenticated("This is not a valid ingest token.")
-    if row.expires_at is not None and row.expires_at <= now():
-        raise TokenExpired("This ingest token has expired; make a new one.")
+    require_not_expired(row.expires_at, "ingest")
     actor = Actor(user_id=None, role=Role.GUEST, name=row.name, service_id=row.service_id)
     return actor, Credential(IngestToken.last_used_at, row.id, row.last_used_at)
 

@@ -4,7 +4,6 @@ What happens while Redis is away is told in test_limits_without_redis.py.
 """
 
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -15,14 +14,11 @@ import pyotp
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from redis import Redis, RedisError
 from werkzeug.test import TestResponse
 
 from tests.conftest import MakeApp, NewPerson
-from tests.databases import need_server
 from tests.people import PASSWORD, Person, data_of, error_of
 
-REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 # Answered without the database, to anybody.
 CHEAP = "/api/service-types"
 ANONYMOUS, SIGNED_IN = 120, 600
@@ -44,16 +40,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock(time.time())
     monkeypatch.setattr(time, "time", lambda: made.now)
     return made
-
-
-@pytest.fixture
-def redis_url() -> str:
-    try:
-        with Redis.from_url(REDIS_URL, socket_connect_timeout=3) as redis:
-            redis.ping()
-    except RedisError:
-        need_server("Redis does not answer")
-    return REDIS_URL
 
 
 @pytest.fixture

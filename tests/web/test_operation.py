@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,14 +10,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
-from redis import Redis, RedisError
 
 from cms_services.vocabulary import Role
 from tests.conftest import MakeApp, NewPerson
-from tests.databases import need_server
 from tests.people import PASSWORD, Person, data_of, error_of
 
-REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 NO_REDIS = "redis://127.0.0.1:1"
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 SECRET = "hunter2-never-logged"
@@ -52,13 +48,8 @@ class TestReadiness:
     def test_it_is_ready_with_each_database(self, client: FlaskClient) -> None:
         assert data_of(client.get("/readyz")) == {"database": "ready", "redis": "not used"}
 
-    def test_redis_counts_where_it_is_set(self, make_app: MakeApp) -> None:
-        try:
-            with Redis.from_url(REDIS_URL, socket_connect_timeout=3) as redis:
-                redis.ping()
-        except RedisError:
-            need_server("Redis does not answer")
-        client = make_app(REDIS_URL=REDIS_URL).test_client()
+    def test_redis_counts_where_it_is_set(self, make_app: MakeApp, redis_url: str) -> None:
+        client = make_app(REDIS_URL=redis_url).test_client()
         assert data_of(client.get("/readyz")) == {"database": "ready", "redis": "ready"}
 
     def test_without_its_redis_it_is_not_ready(self, make_app: MakeApp) -> None:
