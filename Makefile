@@ -58,11 +58,13 @@ $(VENV)/bin/python:
 	  status=$$?; rm -rf $(VENV).bootstrap; \
 	  [ $$status -eq 0 ] || { echo "no virtual environment could be made; install your system's python3-venv package"; exit 1; }; }
 
+# The locks are complete, so that nothing is left for pip to resolve: it would look at releases that came
+# after the lock, and refuse them for their hashes.
 $(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.lock setup.cfg pyproject.toml
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/runtime.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.runtime requirements/test.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/test.lock
 	@touch $@
