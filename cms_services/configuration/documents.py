@@ -13,6 +13,12 @@ from cms_services.errors import ValidationFailed
 Document = dict[str, Any]
 
 MASK = "encrypted"
+
+
+class Opened(str):
+    """The value of a secret, in a document that was opened for somebody who may read it."""
+
+
 _SEALED = "sealed"
 # One of them stands in the text of every stored document that holds a secret, sealed or not.
 _MARKS = ('"secret"', '"value"', f'"{_SEALED}"')

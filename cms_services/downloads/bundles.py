@@ -14,6 +14,7 @@ from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.hosting import hosting_files
 from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.names import file_name
+from cms_services.downloads.subject import Subject
 from cms_services.errors import DomainError, DownloadGenerationFailed, ValidationFailed
 from cms_services.vocabulary import EventType, ServiceType
 
@@ -43,9 +44,9 @@ def kubernetes_bundle(actor: Actor, cluster_id: str, format: str = "zip") -> Dow
     service = load_service_by(actor, "cluster_id", cluster_id, ServiceType.KUBERNETES)
     with _unexpected_failures_hidden():
         if format == "yaml":
-            content = kubernetes_yaml(service)
+            content = kubernetes_yaml(Subject.as_shown(service))
         else:
-            content = zip_bytes(kubernetes_files(service))
+            content = zip_bytes(kubernetes_files(Subject.as_shown(service)))
     return _handed_out(actor, service, "kubernetes", format, content)
 
 
@@ -56,7 +57,7 @@ def hosting_bundle(actor: Actor, billing_id: str) -> Download:
     """
     service = load_service_by(actor, "billing_id", billing_id, ServiceType.HOSTING)
     with _unexpected_failures_hidden():
-        content = zip_bytes(hosting_files(service))
+        content = zip_bytes(hosting_files(Subject.as_shown(service)))
     return _handed_out(actor, service, "hosting", "zip", content)
 
 

@@ -1,6 +1,6 @@
 """Reading a service's configuration, which may hold anything, as what a bundle needs of it.
 
-All functions take the masked document, so that no ciphertext can reach a file, and raise
+All functions take the document of a Subject, in which no ciphertext is left, and raise
 ServiceConfigError, which names the path, for a value that can't be used. Numbers may be strings:
 that is what form bodies make of them. An empty list is an empty object: PHP has one word for both.
 """
@@ -12,8 +12,7 @@ from typing import Any
 
 import orjson
 
-from cms_services.catalogue.models import Service
-from cms_services.configuration.documents import MASK, Document, masked
+from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.downloads.names import host_name
 from cms_services.errors import ServiceConfigError
 
@@ -47,15 +46,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class Variables:
-    """The variables under `environment`, by name. Of a secret there is its name alone."""
+    """The variables under `environment`, by name. The value of a masked secret is None."""
 
     plain: dict[str, str]
-    secret: tuple[str, ...]
+    secret: dict[str, str | None]
 
-
-def readable_configuration(service: Service) -> Document:
-    """The service's configuration as it may be shown."""
-    return masked(service.config or {})
+    @property
+    def masked(self) -> list[str]:
+        """The names of the secrets whose values are not here."""
+        return [name for name, value in self.secret.items() if value is None]
 
 
 def refused(path: str, message: str) -> ServiceConfigError:
@@ -138,18 +137,20 @@ def variables(document: Document, is_name: Callable[[str], object], hint: str) -
     """
     environment = document.get("environment")
     if isinstance(environment, str):
-        return Variables({}, ())
+        return Variables({}, {})
     plain: dict[str, str] = {}
-    secret: list[str] = []
+    secret: dict[str, str | None] = {}
     for name, value in sorted(_section(environment, "environment").items()):
         path = f"environment.{name[:64]}"
         if not is_name(name):
             raise refused(path, hint)
-        if _is_secret(value):
-            secret.append(name)
+        if isinstance(value, Opened):
+            secret[name] = _variable(str(value), path)
+        elif _is_secret(value):
+            secret[name] = None
         elif value is not None:
             plain[name] = _variable(value, path)
-    return Variables(plain, tuple(secret))
+    return Variables(plain, secret)
 
 
 def _is_secret(value: Any) -> bool:

@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
-from cms_services.catalogue.models import Service
 from cms_services.configuration.documents import Document
 from cms_services.downloads import configured
 from cms_services.downloads.configured import Memory, refused
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity, unix_name
-from cms_services.downloads.rendering import fits_env_file, render
+from cms_services.downloads.quoting import fits_env_file
+from cms_services.downloads.rendering import render
+from cms_services.downloads.subject import Subject
 
 # The path in the bundle, and the template it is made from: packages leave hidden files out.
 _TEMPLATE_OF_FILE = {
@@ -30,13 +31,13 @@ _PHP_VERSION = re.compile(r"([5-9]\.\d{1,2})(?:\.\d{1,3}|\.x)?", re.ASCII)
 _REQUEST_MEBIBYTES = 128
 
 
-def hosting_files(service: Service) -> dict[str, bytes]:
+def hosting_files(subject: Subject) -> dict[str, bytes]:
     """The files of the bundle, by path. Raises ServiceConfigError, DownloadGenerationFailed."""
-    document = configured.readable_configuration(service)
+    service, document = subject.service, subject.document
     variables = configured.variables(
         document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
     )
-    values = _places(service, document) | _sizes(document)
+    values = _places(subject) | _sizes(document)
     values |= {
         "display_name": service.name,
         "service_id": service.service_id,
@@ -48,11 +49,13 @@ def hosting_files(service: Service) -> dict[str, bytes]:
         path: render(f"hosting/{template}", **values)
         for path, template in _TEMPLATE_OF_FILE.items()
     }
-    return with_manifest(files, "hosting", service, variables.secret)
+    masked = [f"environment.{name}" for name in variables.masked]
+    return with_manifest(files, "hosting", subject, masked)
 
 
-def _places(service: Service, document: Document) -> dict[str, Any]:
+def _places(subject: Subject) -> dict[str, Any]:
     """Names and folders on the server. Logs that root opens stand outside the site's own folder."""
+    service, document = subject.service, subject.document
     user = unix_name(service.service_id)
     php = _php_version(document)
     hosts = configured.domains(

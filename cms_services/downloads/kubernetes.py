@@ -6,13 +6,13 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from cms_services.catalogue.models import Service
 from cms_services.configuration.documents import Document
 from cms_services.downloads import configured
 from cms_services.downloads.configured import Memory, refused
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import kubernetes_name, label_value, short_identity
 from cms_services.downloads.rendering import render
+from cms_services.downloads.subject import Subject
 
 _MANIFESTS = (
     "00-namespace.yaml",
@@ -41,25 +41,26 @@ _IMAGE = re.compile(
 )
 
 
-def kubernetes_files(service: Service) -> dict[str, bytes]:
+def kubernetes_files(subject: Subject) -> dict[str, bytes]:
     """The files of the bundle, by path. Raises ServiceConfigError, DownloadGenerationFailed."""
-    values = _values(service)
+    values = _values(subject)
     files = _rendered(_MANIFESTS + _BESIDE_THEM, values)
-    return with_manifest(files, "kubernetes", service, values["secrets"])
+    masked = [f"environment.{name}" for name in values["masked"]]
+    return with_manifest(files, "kubernetes", subject, masked)
 
 
-def kubernetes_yaml(service: Service) -> bytes:
+def kubernetes_yaml(subject: Subject) -> bytes:
     """The manifests as one file of several documents. Raises as `kubernetes_files` does."""
-    return b"".join(b"---\n" + each for each in _rendered(_MANIFESTS, _values(service)).values())
+    return b"".join(b"---\n" + each for each in _rendered(_MANIFESTS, _values(subject)).values())
 
 
 def _rendered(names: tuple[str, ...], values: dict[str, Any]) -> dict[str, bytes]:
     return {name: render(f"kubernetes/{name}.j2", **values) for name in names}
 
 
-def _values(service: Service) -> dict[str, Any]:
+def _values(subject: Subject) -> dict[str, Any]:
     """What the templates can name."""
-    document = configured.readable_configuration(service)
+    service, document = subject.service, subject.document
     identity = short_identity(service.service_id)
     name = kubernetes_name(service.name, "service")
     namespace = _namespace(name, identity)
@@ -84,6 +85,7 @@ def _values(service: Service) -> dict[str, Any]:
         "labels": dict(sorted(labels.items())),
         "variables": variables.plain,
         "secrets": variables.secret,
+        "masked": variables.masked,
         "checksum": _checksum(variables),
         "image": image,
         "image_is_known": document.get("image") not in (None, ""),

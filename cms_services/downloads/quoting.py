@@ -1,0 +1,119 @@
+"""How each format writes a text so that it means itself: the filters of templates.
+
+A filter gives the text in its quoted form, or raises Inexpressible where the format has none.
+"""
+
+import json
+import shlex
+from collections.abc import Callable
+
+_SHORT_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
+
+
+class Inexpressible(Exception):
+    """A value that the format of its file has no form for."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self.value = value
+
+
+def fits_env_file(text: str) -> bool:
+    """Whether the `env` filter has a form for the text."""
+    try:
+        _env(text)
+    except Inexpressible:
+        return False
+    return True
+
+
+def _yaml(text: str) -> str:
+    """A double-quoted scalar: a string in YAML 1.1 and 1.2 whatever it holds."""
+    return '"' + "".join(_yaml_character(character, text) for character in text) + '"'
+
+
+def _yaml_character(character: str, text: str) -> str:
+    if character in _SHORT_YAML_ESCAPES:
+        return _SHORT_YAML_ESCAPES[character]
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if 0xD800 <= number <= 0xDFFF:
+        raise Inexpressible(text)
+    # A pair of \u escapes would be two broken characters to a YAML reader, unlike in JSON.
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def _nginx(text: str) -> str:
+    """A double-quoted parameter. nginx has no escape for a dollar, which starts a variable."""
+    _refuse(text, "$")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _ini(text: str) -> str:
+    """A double-quoted value of a php-fpm pool, where `${NAME}` and `$pool` would be expanded."""
+    _refuse(text, '$"\\')
+    return f'"{text}"'
+
+
+def _env(text: str) -> str:
+    """A value of a .env file that shells and the readers of PHP, Node and Python agree on."""
+    if "'" not in text:
+        _refuse(text, "")
+        return f"'{text}'"
+    _refuse(text, '`$"\\')
+    return f'"{text}"'
+
+
+def _json(text: str) -> str:
+    """A string of JSON, in ASCII, which JavaScript, Python and YAML read alike."""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        raise Inexpressible(text)
+    return json.dumps(text)
+
+
+def _shell(text: str) -> str:
+    """One word of a command line."""
+    _refuse(text, "")
+    return shlex.quote(text)
+
+
+def _word(text: str) -> str:
+    """A value that means itself in every format, for places where nothing can be quoted."""
+    if not text or not _UNIVERSAL.issuperset(text):
+        raise Inexpressible(text)
+    return text
+
+
+def _comment(text: str) -> str:
+    """One line of prose or of a comment; what can't be printed becomes a space."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _code(text: str) -> str:
+    """A code span of Markdown, in which nothing but its fence has a meaning."""
+    line, fence = _comment(text), "`"
+    while fence in line:
+        fence += "`"
+    pad = " " if line[:1] in ("", "`") or line[-1:] == "`" else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
+
+
+def _refuse(text: str, characters: str) -> None:
+    if not text.isprintable() or set(characters) & set(text):
+        raise Inexpressible(text)
+
+
+QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
+    "yaml": _yaml,
+    "nginx": _nginx,
+    "ini": _ini,
+    "env": _env,
+    "json": _json,
+    "shell": _shell,
+    "word": _word,
+    "comment": _comment,
+    "code": _code,
+}

@@ -1,0 +1,68 @@
+"""A service's scaffold: the project of the template that it was created from.
+
+Files stand in config_templates/scaffolds/<template>/project. One that ends in `.j2` is filled in,
+any other goes out as it is; `dot_` at the beginning of a name stands for the dot of a hidden file,
+since packages leave those out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from cms_services.catalogue.models import Service
+from cms_services.downloads import configured
+from cms_services.downloads.configured import Memory
+from cms_services.downloads.manifest import with_manifest
+from cms_services.downloads.names import kubernetes_name
+from cms_services.downloads.rendering import render
+from cms_services.downloads.subject import Subject
+from cms_services.errors import NotFound
+from cms_services.scaffolds.templates import get_template
+from cms_services.shipped_files import shipped_folder
+
+_DEFAULT_PORT = 8080
+_DEFAULT_MEMORY = Memory(512, "M")
+
+
+def scaffold_files(subject: Subject) -> dict[str, bytes]:
+    """The files of the project, by path.
+
+    Raises NotFound where the service has no template, ServiceConfigError, DownloadGenerationFailed.
+    """
+    service = subject.service
+    if service.template is None:
+        raise NotFound("This service was not created from a template; set its template first.")
+    template = get_template(service.template)
+    values = _values(service, subject)
+    folder = shipped_folder("config_templates") / "scaffolds" / template.id / "project"
+    files = {
+        _path_in_project(path.relative_to(folder)): _content(path, values)
+        for path in sorted(folder.rglob("*"))
+        # Installing a wheel compiles what is Python in it.
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return with_manifest(files, "scaffold", subject, [])
+
+
+def _content(path: Path, values: dict[str, Any]) -> bytes:
+    if path.suffix != ".j2":
+        return path.read_bytes()
+    return render(path.relative_to(shipped_folder("config_templates")).as_posix(), **values)
+
+
+def _path_in_project(path: Path) -> str:
+    parts = [f".{each[4:]}" if each.startswith("dot_") else each for each in path.parts]
+    return "/".join(parts).removesuffix(".j2")
+
+
+def _values(service: Service, subject: Subject) -> dict[str, Any]:
+    """What the templates of a project can name."""
+    return {
+        "display_name": service.name,
+        "description": service.description,
+        "service_id": service.service_id,
+        "slug": kubernetes_name(service.name, "service"),
+        "port": configured.whole_number(
+            subject.document, ("networking.port", "port"), 1, 65535, _DEFAULT_PORT
+        ),
+        "memory": configured.memory(subject.document, _DEFAULT_MEMORY).mebibytes,
+    }
