@@ -32,12 +32,12 @@ from cms_services.actor import SYSTEM
 from cms_services.audit.models import AuditEntry
 from cms_services.audit.trail import record
 from cms_services.catalogue.models import Service
-from cms_services.configuration.documents import (
+from cms_services.configuration.models import ConfigurationVersion
+from cms_services.configuration.secrets import (
     sealed_values,
     secret_context,
     with_sealed_values,
 )
-from cms_services.configuration.models import ConfigurationVersion
 from cms_services.data_folder import add_key, kept_keys
 from cms_services.database import AnyRow, begin_writing
 from cms_services.encryption import SEALED_PREFIX, Vault, key_id_of

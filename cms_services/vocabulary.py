@@ -130,6 +130,7 @@ class Permission(StrEnum):
     SERVICES_READ = "services:read"
     SERVICES_WRITE = "services:write"
     SERVICES_RESTORE = "services:restore"
+    SECRETS_READ = "secrets:read"
     METRICS_WRITE = "metrics:write"
     LOGS_WRITE = "logs:write"
     PROJECTS_READ = "projects:read"
@@ -153,6 +154,7 @@ GRANT_OF_PERMISSION: dict[Permission, str] = {
     Permission.SERVICES_READ: "read:own",
     Permission.SERVICES_WRITE: "write:own",
     Permission.SERVICES_RESTORE: "*",
+    Permission.SECRETS_READ: "write:own",
     Permission.METRICS_WRITE: "write:own",
     Permission.LOGS_WRITE: "write:own",
     Permission.PROJECTS_READ: "read:own",
@@ -176,6 +178,7 @@ RESOURCE_OF_PERMISSION: dict[Permission, tuple[str, tuple[str, ...]]] = {
     Permission.SERVICES_READ: ("data", ("read",)),
     Permission.SERVICES_WRITE: ("data", ("write",)),
     Permission.SERVICES_RESTORE: ("data", ("write",)),
+    Permission.SECRETS_READ: ("data", ("read",)),
     Permission.METRICS_WRITE: ("data", ("write",)),
     Permission.LOGS_WRITE: ("data", ("write",)),
     Permission.PROJECTS_READ: ("data", ("read",)),
@@ -246,6 +249,8 @@ class EventType(StrEnum):
     SERVICE_RESTORED = "service.restored"
     SERVICE_PURGED = "service.purged"
     SERVICE_DOWNLOADED = "service.downloaded"
+    SERVICE_LINKED = "service.download_linked"
+    SERVICE_SECRET_REVEALED = "service.secret_revealed"  # noqa: S105 - the name of an event
     PROJECT_CREATED = "project.created"
     PROJECT_UPDATED = "project.updated"
     PROJECT_DELETED = "project.deleted"

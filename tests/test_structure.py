@@ -56,6 +56,7 @@ OPEN_OPERATIONS = {
     "auth.register",
     "auth.reset_password",
     "documentation.docs",
+    "downloads.by_link",
     "documentation.openapi",
     "status.healthz",
     "status.metrics",

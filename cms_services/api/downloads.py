@@ -1,51 +1,88 @@
-"""/api/services/download: files for a customer's own tools."""
+"""/api/services/download: files for a customer's own tools, and one-time links to them."""
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
 
 from cms_services.actor import Actor
-from cms_services.downloads.bundles import Download, hosting_bundle, kubernetes_bundle
+from cms_services.downloads.bundles import BUNDLES, Bundle, download
+from cms_services.downloads.links import create_link, use_link
+from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation
+from cms_services.web.files import send_download
 from cms_services.web.limits import DOWNLOAD
-from cms_services.web.operations import operation
-from cms_services.web.schemas import services as schemas
+from cms_services.web.operations import PUBLIC, Answer, operation
+from cms_services.web.schemas import downloads as schemas
 
-downloads = Blueprint("downloads", __name__, url_prefix="/api/services/download")
+downloads = Blueprint("downloads", __name__, url_prefix="/api/services")
+
+_MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 
-@downloads.get("/kubernetes/<cluster_id>")
+def _path(bundle: Bundle) -> str:
+    if bundle.service_type is None:
+        return f"/<service_id>/{bundle.name}"
+    return f"/download/{bundle.name}/<{bundle.named_by}>"
+
+
+def _file_view(bundle: Bundle) -> Callable[..., Any]:
+    @operation(
+        f"The {bundle.name} bundle of a service, as a file",
+        Permission.SERVICES_READ,
+        needs=Relation.VIEWER,
+        transaction="write",
+        query=schemas.download_query(bundle.name, tuple(bundle.formats)),
+        limits=DOWNLOAD,
+        media_types=tuple(_MEDIA_TYPES[format] for format in bundle.formats),
+    )
+    def view(actor: Actor, query: dict[str, Any], **named: str) -> Response:
+        (identifier,) = named.values()
+        return send_download(download(actor, bundle, identifier, **_wanted(query)))
+
+    return view
+
+
+def _link_view(bundle: Bundle) -> Callable[..., Any]:
+    @operation(
+        f"A link that gives the {bundle.name} bundle once, within ten minutes, without a session",
+        Permission.SERVICES_READ,
+        needs=Relation.VIEWER,
+        transaction="write",
+        body=schemas.download_query(bundle.name, tuple(bundle.formats)),
+        answer=schemas.LinkOut,
+        status=201,
+        limits=DOWNLOAD,
+    )
+    def view(actor: Actor, body: dict[str, Any], **named: str) -> Answer:
+        (identifier,) = named.values()
+        token, expires_at = create_link(actor, bundle, identifier, **_wanted(body))
+        address = current_settings().public_url or request.host_url.rstrip("/")
+        url = address + url_for("downloads.by_link", token=token)
+        return Answer({"url": url, "expires_at": expires_at})
+
+    return view
+
+
+def _wanted(given: dict[str, Any]) -> dict[str, Any]:
+    return {"format": given["format"], "with_secrets": given["secrets"] == "include"}
+
+
+for _bundle in BUNDLES.values():
+    downloads.get(_path(_bundle), endpoint=_bundle.name)(_file_view(_bundle))
+    downloads.post(f"{_path(_bundle)}/link", endpoint=f"{_bundle.name}_link")(_link_view(_bundle))
+
+
+@downloads.get("/download/links/<token>")
 @operation(
-    "The Kubernetes bundle of a cluster",
-    Permission.SERVICES_READ,
-    needs=Relation.VIEWER,
-    transaction="write",
-    query=schemas.KubernetesDownloadQuery,
-    limits=DOWNLOAD,
-    media_types=("application/zip", "application/yaml"),
-)
-def kubernetes(actor: Actor, cluster_id: str, query: dict[str, Any]) -> Response:
-    return _file(kubernetes_bundle(actor, cluster_id, query["format"]))
-
-
-@downloads.get("/hosting/<billing_id>")
-@operation(
-    "The hosting bundle of a plan",
-    Permission.SERVICES_READ,
-    needs=Relation.VIEWER,
+    "The file of a one-time link",
+    PUBLIC,
     transaction="write",
     limits=DOWNLOAD,
-    media_types=("application/zip",),
+    media_types=tuple(_MEDIA_TYPES.values()),
 )
-def hosting(actor: Actor, billing_id: str) -> Response:
-    return _file(hosting_bundle(actor, billing_id))
-
-
-def _file(download: Download) -> Response:
-    response = Response(download.content, mimetype=download.media_type)
-    # The name is ASCII by construction, so RFC 6266's plain form says it all.
-    response.headers["Content-Disposition"] = f'attachment; filename="{download.file_name}"'
-    response.headers["Cache-Control"] = "private, no-store"
-    response.set_etag(download.etag)
-    response.make_conditional(request)
-    return response
+def by_link(actor: Actor, token: str) -> Response:
+    if request.method == "HEAD":
+        # Whoever only looks, as programs do that show a link's preview, must not spend it.
+        return Response(headers={"Cache-Control": "private, no-store"})
+    return send_download(use_link(actor, token), resumable=False)

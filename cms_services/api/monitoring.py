@@ -5,8 +5,8 @@ from typing import Any
 from flask import Blueprint
 
 from cms_services.actor import Actor
+from cms_services.durations import parse_timeframe
 from cms_services.monitoring import health, logs, metrics
-from cms_services.monitoring.durations import parse_timeframe
 from cms_services.vocabulary import LogLevel, Permission, Relation
 from cms_services.web.health_check import check_now
 from cms_services.web.ingest import sort_out

@@ -1,5 +1,7 @@
 """The one way to a service: load it and check the caller's right in a single step."""
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import contains_eager
 
@@ -8,7 +10,7 @@ from cms_services.catalogue.models import Service
 from cms_services.errors import Forbidden, ServiceNotFound
 from cms_services.extensions import db
 from cms_services.projects.models import Project, ProjectMember
-from cms_services.vocabulary import PROJECT_WRITERS, ServiceType
+from cms_services.vocabulary import PROJECT_WRITERS, ServiceType, Status
 
 # The services that the account in the parameter `readable` may read: own ones and shared ones.
 # load_service() asks the same of one service.
@@ -40,10 +42,26 @@ def load_service_by(actor: Actor, column: str, value: str, service_type: Service
     """The service of a type by its `billing_id` or `cluster_id`.
 
     Where several share the number, as one bill may cover several plans, the oldest the caller may
-    read. Raises ServiceNotFound, or Forbidden where all are somebody else's.
+    read; cancelled ones don't count. Raises ServiceNotFound, or Forbidden where all are somebody
+    else's.
     """
-    query = select(Service).where(getattr(Service, column) == value, Service.type == service_type)
+    query = select(Service).where(
+        getattr(Service, column) == value,
+        Service.type == service_type,
+        Service.status != Status.CANCELLED,
+    )
     return _authorised(actor, query, value, for_change=False, lock=False)
+
+
+def readable_among(actor: Actor, ids: Collection[str]) -> dict[str, str]:
+    """Of services by their ids those that the caller may read, with their serviceIds."""
+    table = Service.__table__.c
+    query = select(table.id, table.service_id).where(table.id.in_(ids))
+    if actor.is_admin:
+        rows = db.session.execute(query)
+    else:
+        rows = db.session.execute(query.where(READABLE), {"readable": actor.own_id})
+    return {row.id: row.service_id for row in rows}
 
 
 def _authorised(

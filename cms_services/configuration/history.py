@@ -1,22 +1,58 @@
 """Changing a service's configuration, and its numbered versions."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import func, select
 
+from cms_services.accounts.models import User
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
-from cms_services.catalogue.changes import note_change
+from cms_services.catalogue.changes import note_change, note_read
 from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
-from cms_services.configuration.documents import Document, masked, merge_patch, sealed
+from cms_services.configuration.differences import Difference, differences
+from cms_services.configuration.documents import Document, Opened, merge_patch
 from cms_services.configuration.models import ConfigurationVersion
-from cms_services.database import AnyRow
+from cms_services.configuration.paths import path_text, places
+from cms_services.configuration.references import require_exports_kept, store_references
+from cms_services.configuration.secrets import masked, opened, sealed
+from cms_services.configuration.shape import require_valid, shaped
 from cms_services.encryption import current_vault
 from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
-from cms_services.vocabulary import EventType
+from cms_services.vocabulary import EventType, Permission
 
 _NEWEST_FIRST = (SortKey("number", ConfigurationVersion.number, descending=True),)
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """A version without its document: what it changed of the one before it, masked."""
+
+    number: int
+    author_id: str | None
+    author_name: str | None
+    created_at: datetime
+    changes: Sequence[Difference]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What makes the version `to` of the version `since`; 0 is the empty document."""
+
+    since: int
+    to: int
+    changes: Sequence[Difference]
+
+
+@dataclass(frozen=True)
+class RevealedSecret:
+    path: str
+    value: str
 
 
 def read_configuration(actor: Actor, identifier: str) -> tuple[Service, Document]:
@@ -25,64 +61,127 @@ def read_configuration(actor: Actor, identifier: str) -> tuple[Service, Document
     return service, masked(service.config)
 
 
-def store_configuration(actor: Actor, service: Service, document: Document) -> bool:
+def store_configuration(
+    actor: Actor, service: Service, document: Document, *, allow_breaking: bool = False
+) -> bool:
     """Put a document in the place of a loaded service's configuration, and number the version.
 
-    Returns whether anything changed. Raises ValidationFailed.
+    Returns whether anything changed. Raises ValidationFailed, and Conflict where other services
+    take values that would be gone, unless `allow_breaking`.
     """
-    return _store(actor, service, sealed(document, service.config, service.id, current_vault()))
+    document = shaped(service.family, document)
+    require_valid(service.family, document)
+    stored = sealed(document, service.config, service.id, current_vault())
+    return _store(actor, service, stored, allow_breaking)
 
 
-def replace_configuration(actor: Actor, service: Service, document: Document) -> Document:
+def replace_configuration(
+    actor: Actor, service: Service, document: Document, *, allow_breaking: bool = False
+) -> Document:
     """Replace a loaded service's configuration whole. Returns it as it may be shown.
 
-    Raises ValidationFailed, or Conflict for a cancelled service.
+    Raises ValidationFailed, or Conflict for a cancelled service and for values that others take.
     """
     require_not_cancelled(service)
     before = masked(service.config)
-    if store_configuration(actor, service, document):
+    if store_configuration(actor, service, document, allow_breaking=allow_breaking):
         changes = {"before": before, "after": masked(service.config)}
         note_change(actor, service, EventType.SERVICE_CONFIGURED, changes)
     return masked(service.config)
 
 
-def merge_configuration(actor: Actor, service: Service, patch: Document) -> Document:
+def merge_configuration(
+    actor: Actor, service: Service, patch: Document, *, allow_breaking: bool = False
+) -> Document:
     """Merge a patch (RFC 7396) into a loaded service's configuration."""
-    return replace_configuration(actor, service, merge_patch(masked(service.config), patch))
+    # What was stored before there was `extra` must be where the patch looks for it.
+    present = shaped(service.family, masked(service.config))
+    merged = merge_patch(present, shaped(service.family, patch, like=present))
+    return replace_configuration(actor, service, merged, allow_breaking=allow_breaking)
 
 
-def list_versions(actor: Actor, identifier: str, *, limit: int, cursor: str | None) -> Page[AnyRow]:
+def reveal_secret(actor: Actor, identifier: str, path: str) -> RevealedSecret:
+    """One secret of a configuration, by its path such as `environment.API_KEY`; it is audited.
+
+    Raises NotFound where no secret stands there, and where one was announced but never set.
+    """
+    actor.require(Permission.SECRETS_READ)
+    service = load_service(actor, identifier, for_change=True, lock=False)
+    document = opened(service.config, service.id, current_vault())
+    for place, value in places(document):
+        if isinstance(value, Opened) and path_text(place) == path:
+            note_read(actor, service, EventType.SERVICE_SECRET_REVEALED, {"path": path})
+            return RevealedSecret(path, str(value))
+    raise NotFound(f"This configuration has no secret at {path[:300]!r} whose value was ever set.")
+
+
+def list_versions(
+    actor: Actor, identifier: str, *, limit: int, cursor: str | None
+) -> Page[VersionSummary]:
     """The versions of a service's configuration, newest first, without their documents."""
+    service_id = load_service(actor, identifier).id
     version = ConfigurationVersion
-    query = select(version.number, version.author_id, version.created_at).where(
-        version.service_id == load_service(actor, identifier).id
+    query = (
+        select(version.number, version.author_id, User.name, version.created_at, version.document)
+        .outerjoin(User, User.id == version.author_id)
+        .where(version.service_id == service_id)
     )
-    return paged(query, _NEWEST_FIRST, limit, cursor)
+    page = paged(query, _NEWEST_FIRST, limit, cursor)
+    documents = {row.number: row.document for row in page.items}
+    if page.items and (oldest := page.items[-1].number) > 1:
+        documents[oldest - 1] = _document_of(service_id, oldest - 1)
+    summaries = [
+        VersionSummary(
+            row.number,
+            row.author_id,
+            row.name,
+            row.created_at,
+            differences(documents.get(row.number - 1, {}), row.document),
+        )
+        for row in page.items
+    ]
+    return Page(summaries, page.limit, page.next_cursor)
 
 
 def get_version(actor: Actor, identifier: str, number: int) -> ConfigurationVersion:
     """Raises NotFound."""
-    return _version_of(load_service(actor, identifier), number)
+    return _version_of(load_service(actor, identifier).id, number)
 
 
-def restore_version(actor: Actor, service: Service, number: int) -> Document:
+def compare_versions(actor: Actor, identifier: str, number: int, since: int | None) -> Comparison:
+    """What a version changed of an earlier or later one; default: of the one before it.
+
+    Raises NotFound.
+    """
+    service_id = load_service(actor, identifier).id
+    since = number - 1 if since is None else since
+    before = _document_of(service_id, since) if since else {}
+    return Comparison(since, number, differences(before, _document_of(service_id, number)))
+
+
+def restore_version(
+    actor: Actor, service: Service, number: int, *, allow_breaking: bool = False
+) -> Document:
     """Make an earlier version, its secrets included, the newest one.
 
-    Raises NotFound, or Conflict for a cancelled service.
+    Raises NotFound, or Conflict for a cancelled service and for values that others take.
     """
-    version = _version_of(service, number)
+    version = _version_of(service.id, number)
     require_not_cancelled(service)
     before = masked(service.config)
-    if _store(actor, service, version.document):
+    if _store(actor, service, version.document, allow_breaking):
         changes = {"before": before, "after": masked(service.config), "restored": number}
         note_change(actor, service, EventType.SERVICE_CONFIGURED, changes)
     return masked(service.config)
 
 
-def _store(actor: Actor, service: Service, document: Document) -> bool:
+def _store(actor: Actor, service: Service, document: Document, allow_breaking: bool) -> bool:
     latest = _latest_number(service.id)
     if document == service.config and latest:
         return False
+    if not allow_breaking:
+        require_exports_kept(actor, service, document)
+    store_references(actor, service, document)
     service.config = document
     db.session.add(
         ConfigurationVersion(
@@ -93,11 +192,15 @@ def _store(actor: Actor, service: Service, document: Document) -> bool:
     return True
 
 
-def _version_of(service: Service, number: int) -> ConfigurationVersion:
-    version = db.session.get(ConfigurationVersion, (service.id, number))
+def _version_of(service_id: str, number: int) -> ConfigurationVersion:
+    version = db.session.get(ConfigurationVersion, (service_id, number))
     if version is None:
         raise NotFound("This service's configuration has no such version.")
     return version
+
+
+def _document_of(service_id: str, number: int) -> dict[str, Any]:
+    return _version_of(service_id, number).document
 
 
 def _latest_number(service_id: str) -> int:

@@ -1,4 +1,4 @@
-"""The numbered history of each service's configuration."""
+"""The numbered history of each service's configuration, and what it takes from other services."""
 
 from datetime import datetime
 from typing import Any
@@ -21,3 +21,21 @@ class ConfigurationVersion(Model):
     document: Mapped[dict[str, Any]] = mapped_column(DOCUMENT)
     author_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class ServiceReference(Model):
+    """A `${service.NAME}` in a variable: which service it means, whatever that is called later."""
+
+    __tablename__ = "service_references"
+
+    service_id: Mapped[str] = mapped_column(
+        IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    variable: Mapped[str] = mapped_column(IDENTIFIER)
+    # How the other service is named between the braces.
+    written: Mapped[str] = mapped_column(IDENTIFIER)
+    target_id: Mapped[str] = mapped_column(
+        IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE"), index=True
+    )
+    export: Mapped[str] = mapped_column(IDENTIFIER)

@@ -1,5 +1,7 @@
 """The pages: the list of services, one service. They read without JavaScript."""
 
+from typing import Any
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -7,7 +9,9 @@ from cms_services.actor import Actor
 from cms_services.catalogue import lifecycle
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.listing import ServiceFilter, list_services
-from cms_services.configuration.documents import masked
+from cms_services.catalogue.models import Service
+from cms_services.configuration.secrets import masked
+from cms_services.downloads.bundles import BUNDLES
 from cms_services.monitoring.health import latest_health
 from cms_services.vocabulary import (
     SUSPENDED_STATUS,
@@ -84,9 +88,33 @@ def _service_page(actor: Actor, service_id: str) -> str:
         service=found,
         configuration=masked(found.config),
         health=latest_health(actor, service_id),
+        downloads=_downloads_of(found),
         can_suspend=SUSPENDED_STATUS[found.family] in allowed,
         can_resume=Status.ACTIVE in allowed,
     )
+
+
+def _downloads_of(service: Service) -> list[dict[str, str]]:
+    """The files that the page offers, with the addresses that they come from."""
+    if service.status == Status.CANCELLED:
+        return []
+    found = []
+    for bundle in BUNDLES.values():
+        if bundle.service_type is not None and bundle.service_type == service.type:
+            named: dict[str, Any] = {bundle.named_by: getattr(service, bundle.named_by)}
+        elif bundle.service_type is None and service.template is not None:
+            named = {"service_id": service.service_id}
+        else:
+            continue
+        if all(named.values()):
+            for format in bundle.formats:
+                # The first format needs no saying.
+                more: dict[str, Any] = (
+                    {} if format == next(iter(bundle.formats)) else {"format": format}
+                )
+                url = url_for(f"downloads.{bundle.name}", **named, **more)
+                found.append({"url": url, "title": f"Download {bundle.title} ({format.upper()})"})
+    return found
 
 
 def _known(word: str | None, words: type[Status] | type[ServiceType]) -> tuple[str, ...]:

@@ -1,22 +1,29 @@
-"""The two downloads: loading the service, making the file, leaving a trace."""
+"""The downloads: loading the service, making the file, leaving a trace."""
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service_by
+from cms_services.catalogue.access import load_service, load_service_by
 from cms_services.catalogue.changes import note_read
+from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
+from cms_services.configuration.resolution import resolved_configuration
 from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.hosting import hosting_files
 from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.names import file_name
+from cms_services.downloads.scaffold import scaffold_files
 from cms_services.downloads.subject import Subject
-from cms_services.errors import DomainError, DownloadGenerationFailed, ValidationFailed
-from cms_services.vocabulary import EventType, ServiceType
+from cms_services.errors import (
+    DomainError,
+    DownloadGenerationFailed,
+    ValidationFailed,
+)
+from cms_services.vocabulary import EventType, Permission, ServiceType
 
 _log = logging.getLogger(__name__)
 
@@ -25,52 +32,108 @@ _MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 @dataclass(frozen=True)
 class Download:
-    """A file to hand out. Equal content has an equal `etag`, the SHA-256 in hex."""
+    """A file to hand out, whose name may have letters of any script. `sha256` is in hex."""
 
     file_name: str
     media_type: str
     content: bytes
-    etag: str
+    sha256: str
 
 
-def kubernetes_bundle(actor: Actor, cluster_id: str, format: str = "zip") -> Download:
-    """The manifests of a cluster's service, as a ZIP or as one YAML file.
+@dataclass(frozen=True)
+class Bundle:
+    """A kind of download: what it is of, and how each of its formats is made.
 
-    Raises ValidationFailed for another format, ServiceNotFound, Forbidden, ServiceConfigError,
-    DownloadGenerationFailed.
+    It is asked for by the column `named_by` of a service of this type; without a type, by the
+    service's own id.
     """
-    if format not in _MEDIA_TYPES:
-        raise ValidationFailed({"format": [f"Takes {' or '.join(_MEDIA_TYPES)}."]})
-    service = load_service_by(actor, "cluster_id", cluster_id, ServiceType.KUBERNETES)
-    with _unexpected_failures_hidden():
-        if format == "yaml":
-            content = kubernetes_yaml(Subject.as_shown(service))
-        else:
-            content = zip_bytes(kubernetes_files(Subject.as_shown(service)))
-    return _handed_out(actor, service, "kubernetes", format, content)
+
+    name: str
+    # What people call it.
+    title: str
+    formats: Mapping[str, Callable[[Subject], bytes]]
+    service_type: ServiceType | None = None
+    named_by: str = "billing_id"
 
 
-def hosting_bundle(actor: Actor, billing_id: str) -> Download:
-    """The server files of a hosting plan, as a ZIP.
-
-    Raises ServiceNotFound, Forbidden, ServiceConfigError, DownloadGenerationFailed.
-    """
-    service = load_service_by(actor, "billing_id", billing_id, ServiceType.HOSTING)
-    with _unexpected_failures_hidden():
-        content = zip_bytes(hosting_files(Subject.as_shown(service)))
-    return _handed_out(actor, service, "hosting", "zip", content)
+def _zip_of(files: Callable[[Subject], dict[str, bytes]]) -> Callable[[Subject], bytes]:
+    return lambda subject: zip_bytes(files(subject))
 
 
-def _handed_out(actor: Actor, service: Service, kind: str, format: str, content: bytes) -> Download:
-    etag = hashlib.sha256(content).hexdigest()
-    note_read(
-        actor,
-        service,
-        EventType.SERVICE_DOWNLOADED,
-        {"bundle": kind, "format": format, "sha256": etag, "secrets": "masked"},
+BUNDLES: dict[str, Bundle] = {
+    bundle.name: bundle
+    for bundle in (
+        Bundle(
+            "kubernetes",
+            "Kubernetes bundle",
+            {"zip": _zip_of(kubernetes_files), "yaml": kubernetes_yaml},
+            ServiceType.KUBERNETES,
+            "cluster_id",
+        ),
+        Bundle("hosting", "hosting bundle", {"zip": _zip_of(hosting_files)}, ServiceType.HOSTING),
+        Bundle("scaffold", "project scaffold", {"zip": _zip_of(scaffold_files)}),
     )
-    name = f"{file_name(f'{service.name}-{kind}')}.{format}"
-    return Download(name, _MEDIA_TYPES[format], content, etag)
+}
+
+
+def download(
+    actor: Actor, bundle: Bundle, identifier: str, format: str = "zip", with_secrets: bool = False
+) -> Download:
+    """A bundle of the service that the identifier names; who got it is audited.
+
+    Secrets are masked unless `with_secrets`, which takes who may change the service and see its
+    secrets. Raises ValidationFailed for another format, ServiceNotFound, Forbidden, Conflict for a
+    cancelled service, ServiceConfigError, DownloadGenerationFailed.
+    """
+    require_format(bundle, format)
+    service = find_for_download(actor, bundle, identifier, with_secrets)
+    return make_download(actor, bundle, service, format, with_secrets)
+
+
+def require_format(bundle: Bundle, format: str) -> None:
+    """Raises ValidationFailed."""
+    if format not in bundle.formats:
+        raise ValidationFailed({"format": [f"Takes {' or '.join(bundle.formats)}."]})
+
+
+def find_for_download(actor: Actor, bundle: Bundle, identifier: str, with_secrets: bool) -> Service:
+    """The service, where the caller may have this bundle of it. Raises as download() does."""
+    if bundle.service_type is None:
+        service = load_service(actor, identifier)
+    else:
+        service = load_service_by(actor, bundle.named_by, identifier, bundle.service_type)
+    require_downloadable(actor, service, with_secrets)
+    return service
+
+
+def require_downloadable(actor: Actor, service: Service, with_secrets: bool) -> None:
+    """Raise Conflict for a cancelled service, Forbidden for secrets that are not the caller's."""
+    require_not_cancelled(service)
+    if with_secrets:
+        actor.require(Permission.SECRETS_READ)
+        load_service(actor, service.id, for_change=True, lock=False)
+
+
+def make_download(
+    actor: Actor, bundle: Bundle, service: Service, format: str, with_secrets: bool, by: str = ""
+) -> Download:
+    """A bundle of a loaded service that the caller may have. `by` tells the way, where not plain.
+
+    Raises ServiceConfigError, DownloadGenerationFailed.
+    """
+    with _unexpected_failures_hidden():
+        document = resolved_configuration(actor, service, with_secrets)
+        content = bundle.formats[format](Subject(service, document))
+    sha256 = hashlib.sha256(content).hexdigest()
+    told = {
+        "bundle": bundle.name,
+        "format": format,
+        "sha256": sha256,
+        "secrets": "included" if with_secrets else "masked",
+    }
+    note_read(actor, service, EventType.SERVICE_DOWNLOADED, told | ({"by": by} if by else {}))
+    name = file_name(f"{service.name}-{bundle.name}", in_ascii=False)
+    return Download(f"{name}.{format}", _MEDIA_TYPES[format], content, sha256)
 
 
 @contextmanager

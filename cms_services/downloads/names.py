@@ -58,9 +58,10 @@ def unix_name(identifier: str) -> str:
     return f"web{short_identity(identifier)}"
 
 
-def file_name(text: str) -> str:
-    """A base name for a download: ASCII, no separator, not hidden."""
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", _ascii(text))
+def file_name(text: str, in_ascii: bool = True) -> str:
+    """A base name for a download: letters and digits, no separator, not hidden."""
+    kept = _ascii(text) if in_ascii else unicodedata.normalize("NFC", text)
+    cleaned = re.sub(r"[^\w.-]+", "-", kept)
     return re.sub(r"[.-]{2,}", "-", cleaned)[:100].strip("._-") or "download"
 
 

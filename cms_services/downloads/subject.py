@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from cms_services.catalogue.models import Service
-from cms_services.configuration.documents import Document, masked
+from cms_services.configuration.documents import Document
+from cms_services.configuration.secrets import masked
 
 
 @dataclass(frozen=True)

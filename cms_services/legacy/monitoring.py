@@ -3,8 +3,8 @@
 from typing import Any
 
 from cms_services.actor import Actor
+from cms_services.durations import parse_timeframe
 from cms_services.monitoring import logs, metrics
-from cms_services.monitoring.durations import parse_timeframe
 from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from cms_services import outbound
 from cms_services.clock import now, to_wire
-from cms_services.monitoring.durations import parse_duration
+from cms_services.durations import parse_duration
 from cms_services.outbound import AddressPolicy, AddressRefused, Unreachable
 from cms_services.vocabulary import HealthStatus
 

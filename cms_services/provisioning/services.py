@@ -17,8 +17,10 @@ from cms_services.catalogue.identifiers import (
 from cms_services.catalogue.lifecycle import require_not_cancelled, transition
 from cms_services.catalogue.models import Service
 from cms_services.clock import now, to_wire
-from cms_services.configuration.documents import Document, masked, merge_patch
+from cms_services.configuration.documents import Document, merge_patch
 from cms_services.configuration.history import store_configuration
+from cms_services.configuration.secrets import masked
+from cms_services.configuration.shape import shaped
 from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from cms_services.extensions import db
 from cms_services.projects.sharing import project_for_new_service, role_in_project
@@ -116,7 +118,7 @@ def create_service(actor: Actor, new: NewService) -> Service:
         service.next_billing_date = service.start_date + _BILLING_PERIOD
     db.session.add(service)
     _flush()
-    store_configuration(actor, service, _first_configuration(new))
+    _configure(actor, service, _first_configuration(new))
     note_change(actor, service, EventType.SERVICE_CREATED, {"after": _shown(service)})
     return service
 
@@ -147,7 +149,7 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
         if name in changes:
             setattr(service, name, changes[name])
     if "configuration" in changes:
-        store_configuration(actor, service, changes["configuration"])
+        _configure(actor, service, changes["configuration"])
     _flush()
     after = _shown(service)
     if after != before:
@@ -196,8 +198,23 @@ def _change_type(service: Service, to: ServiceType) -> None:
 def _first_configuration(new: NewService) -> Document:
     if new.template is None:
         return new.configuration
-    merged: Document = merge_patch(_template_configuration(new.template), new.configuration)
+    template = _template_configuration(new.template)
+    given = shaped(FAMILY_OF_TYPE[new.type], new.configuration, like=template)
+    merged: Document = merge_patch(template, given)
     return merged
+
+
+def _configure(actor: Actor, service: Service, document: Document) -> None:
+    """Store a configuration that came within a service, as the paths of what is wrong tell."""
+    try:
+        store_configuration(actor, service, document)
+    except ValidationFailed as error:
+        raise ValidationFailed(
+            {
+                path if path == "configuration" else f"configuration.{path}": messages
+                for path, messages in error.details.items()
+            }
+        ) from error
 
 
 def _template_configuration(template_id: str) -> Document:

@@ -9,11 +9,11 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from cms_services.errors import MalformedBody, ValidationFailed
+from cms_services.field_messages import field_messages
 
 # MariaDB stores 31, and the audit trail stores a configuration within objects of its own.
 MAX_DEPTH = 28
 _LONGEST_TOLD = 100
-_MOST_TOLD = 100
 
 
 def read_json_object() -> dict[str, Any]:
@@ -79,7 +79,8 @@ def load(schema: type[Schema], given: dict[str, Any]) -> dict[str, Any]:
     try:
         return cast(dict[str, Any], instance_of(schema).load(given))
     except ValidationError as error:
-        raise ValidationFailed(field_messages(error)) from error
+        messages = error.normalized_messages()  # type: ignore[no-untyped-call]
+        raise ValidationFailed(field_messages(messages)) from error
 
 
 @cache
@@ -97,22 +98,3 @@ def read_query(schema: type[Schema]) -> dict[str, Any]:
     single = {name: values[0] for name, values in given.items()}
     refuse_unstorable(single)
     return load(schema, single)
-
-
-def field_messages(error: ValidationError) -> dict[str, list[str]]:
-    """Marshmallow's nested messages as one level: `networking.port` -> list of messages."""
-    flat: dict[str, list[str]] = {}
-
-    def flatten(messages: Any, path: str) -> None:
-        if len(flat) >= _MOST_TOLD:
-            return
-        if isinstance(messages, dict):
-            for name, inner in messages.items():
-                own = path if name in ("_schema", "value") and path else str(name)[:_LONGEST_TOLD]
-                flatten(inner, own if not path or own == path else f"{path}.{own}")
-        else:
-            texts = messages if isinstance(messages, list) else [messages]
-            flat.setdefault(path or "body", []).extend(str(text) for text in texts)
-
-    flatten(error.normalized_messages(), "")  # type: ignore[no-untyped-call]
-    return flat

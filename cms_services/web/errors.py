@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
     "VERSION_CONFLICT": 412,
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "RANGE_NOT_SATISFIABLE": 416,
     "RATE_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
     "SERVICE_CONFIG_ERROR": 500,
@@ -49,6 +50,7 @@ _CODE_OF_STATUS = {
     408: "REQUEST_TIMEOUT",
     413: "PAYLOAD_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "RANGE_NOT_SATISFIABLE",
     429: "RATE_LIMIT_EXCEEDED",
 }
 _MESSAGE_OF_CODE = {
@@ -56,6 +58,7 @@ _MESSAGE_OF_CODE = {
     "METHOD_NOT_ALLOWED": "This address does not answer this method; see the Allow header.",
     "REQUEST_TIMEOUT": "The request took too long to arrive; send it again, faster.",
     "PAYLOAD_TOO_LARGE": "The body is too large.",
+    "RANGE_NOT_SATISFIABLE": "The file has no such range; see the Content-Range header.",
     "RATE_LIMIT_EXCEEDED": "Too many requests; wait as long as the Retry-After header says.",
 }
 _RETRY_SECONDS = 5

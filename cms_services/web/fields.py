@@ -6,7 +6,8 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_dump
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
-from cms_services.configuration.documents import masked
+from cms_services.configuration.secrets import masked
+from cms_services.configuration.shape import unfolded
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 30, tzinfo=UTC)
@@ -108,6 +109,14 @@ class Configuration(fields.Dict):
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **_: Any) -> Any:
         return self.to_wire(value)
+
+
+class UnfoldedConfiguration(Configuration):
+    """A configuration document for an old frontend: what it added stands where it put it."""
+
+    @staticmethod
+    def to_wire(value: Any) -> Any:
+        return unfolded(masked(value or {}))
 
 
 class Number(fields.String):

@@ -5,7 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError
 
-from cms_services.web.bodies import field_messages, instance_of
+from cms_services.field_messages import field_messages
+from cms_services.web.bodies import instance_of
 
 
 def sort_out(schema: type[Schema], items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -16,7 +17,7 @@ def sort_out(schema: type[Schema], items: Sequence[Any]) -> tuple[list[dict[str,
         try:
             accepted.append(ready.load(item))
         except ValidationError as error:
-            messages = field_messages(error)
+            messages = field_messages(error.normalized_messages())  # type: ignore[no-untyped-call]
             text = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in messages.items())
             rejected.append({"index": index, "message": text})
     return accepted, rejected

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 from marshmallow import Schema, fields
 
-from cms_services.configuration.documents import may_hold_secret
+from cms_services.configuration.secrets import may_hold_secret
+from cms_services.configuration.shape import may_have_extra
 from cms_services.database import AnyRow
-from cms_services.web.fields import Configuration, Number, omits_null
+from cms_services.web.fields import Configuration, Number, UnfoldedConfiguration, omits_null
 
 Column = Iterable[Any]
 
@@ -40,12 +41,26 @@ def _documents(column: Column) -> Column:
 
 
 def _configurations(column: Column) -> Column:
-    return [
-        orjson.Fragment(each)
-        if isinstance(each, str) and not may_hold_secret(each)
-        else Configuration.to_wire(orjson.loads(each) if isinstance(each, str) else each)
-        for each in column
-    ]
+    return [_configuration(each, Configuration, may_hold_secret) for each in column]
+
+
+def _unfolded_configurations(column: Column) -> Column:
+    return [_configuration(each, UnfoldedConfiguration, _may_differ) for each in column]
+
+
+def _configuration(
+    document: Any, field: type[Configuration], may_differ: Callable[[str], bool]
+) -> Any:
+    """The document in wire form, as the text that it is stored as where that is the same."""
+    if not isinstance(document, str):
+        return field.to_wire(document)
+    if not may_differ(document):
+        return orjson.Fragment(document)
+    return field.to_wire(orjson.loads(document))
+
+
+def _may_differ(text: str) -> bool:
+    return may_hold_secret(text) or may_have_extra(text)
 
 
 def _numbers(column: Column) -> Column:
@@ -54,6 +69,7 @@ def _numbers(column: Column) -> Column:
 
 _CONVERTERS: dict[type, Callable[[Column], Column]] = {
     Configuration: _configurations,
+    UnfoldedConfiguration: _unfolded_configurations,
     Number: _numbers,
     fields.List: _documents,
     fields.Dict: _documents,

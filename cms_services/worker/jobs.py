@@ -9,6 +9,7 @@ from cms_services.accounts.recovery import prune_resets
 from cms_services.accounts.sessions import prune_sessions
 from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
+from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.health import prune_reports
 from cms_services.monitoring.logs import prune_entries
@@ -51,6 +52,7 @@ JOBS = (
     Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
     Job("prune ended sessions", timedelta(hours=1), lambda settings: prune_sessions()),
     Job("prune password resets", timedelta(hours=1), lambda settings: prune_resets()),
+    Job("prune download links", timedelta(minutes=10), lambda settings: prune_links()),
     Job("prune invitations", timedelta(hours=1), lambda settings: prune_invitations()),
     Job("log the audit head", timedelta(hours=1), lambda settings: log_audit_head()),
     Job("prune job claims", timedelta(hours=1), lambda settings: prune_claims()),

@@ -15,7 +15,7 @@ SECRET = "s3cr3t-value"
 def path(alice: Person) -> str:
     service = alice.new_service(
         configuration={
-            "networking": {"port": 3000, "cors": ["a"]},
+            "networking": {"port": 3000, "corsOrigins": ["https://a.example"]},
             "environment": {"MODE": "production", "KEY": {"value": SECRET, "secret": True}},
         }
     )
@@ -24,11 +24,14 @@ def path(alice: Person) -> str:
 
 class TestChanging:
     def test_a_patch_is_merged_by_rfc_7396(self, alice: Person, path: str) -> None:
-        patch = {"networking": {"port": 4000, "cors": None}, "runtime": {"memory": "512MB"}}
+        patch = {
+            "networking": {"port": 4000, "corsOrigins": None},
+            "runtime": {"memoryLimit": "512MB"},
+        }
         assert data_of(alice.post(path, json=patch)) == {
             "networking": {"port": 4000},
             "environment": {"MODE": "production", "KEY": "encrypted"},
-            "runtime": {"memory": "512MB"},
+            "runtime": {"memoryLimit": "512MB"},
         }
 
     def test_put_replaces_it_whole(self, alice: Person, path: str) -> None:
@@ -37,12 +40,12 @@ class TestChanging:
 
     def test_if_match_protects_editors_from_each_other(self, alice: Person, path: str) -> None:
         tag = alice.get(path).headers["ETag"]
-        data_of(alice.put(path, json={"a": 1}, headers={"If-Match": tag}))
+        data_of(alice.put(path, json={"port": 1}, headers={"If-Match": tag}))
         for method in (alice.put, alice.post):
             error_of(
-                method(path, json={"b": 1}, headers={"If-Match": tag}), 412, "VERSION_CONFLICT"
+                method(path, json={"port": 2}, headers={"If-Match": tag}), 412, "VERSION_CONFLICT"
             )
-        assert data_of(alice.get(path)) == {"a": 1}
+        assert data_of(alice.get(path)) == {"port": 1}
 
     @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"{", b""])
     def test_only_an_object_is_a_configuration(self, alice: Person, path: str, body: bytes) -> None:
@@ -120,12 +123,12 @@ class TestSecrets:
 
 class TestVersions:
     def test_each_change_is_numbered_with_its_author(self, alice: Person, path: str) -> None:
-        alice.post(path, json={"a": 1})
-        alice.post(path, json={"a": 1})
+        alice.post(path, json={"port": 1})
+        alice.post(path, json={"port": 1})
         found = data_of(alice.get(f"{path}/versions"))
         assert [version["number"] for version in found] == [2, 1]
         assert {version["authorId"] for version in found} == {alice.user_id}
-        assert data_of(alice.get(f"{path}/versions/2"))["document"]["a"] == 1
+        assert data_of(alice.get(f"{path}/versions/2"))["document"]["port"] == 1
 
     def test_an_earlier_one_comes_back_with_its_secrets(
         self, alice: Person, app: Flask, path: str

@@ -6,7 +6,10 @@ import zipfile
 
 import pytest
 import yaml
+from flask import Flask
 
+from cms_services.catalogue.models import Service
+from cms_services.extensions import db
 from tests.people import Person, data_of, error_of
 
 
@@ -67,10 +70,13 @@ class TestTheKubernetesBundle:
         actions = [entry["action"] for entry in data_of(alice.get("/api/audit"))]
         assert actions == ["service.downloaded", "service.created"]
 
-    def test_a_configuration_that_cannot_be_used_says_where(self, alice: Person) -> None:
-        service = alice.new_service(
-            type="kubernetes", configuration={"networking": {"port": "many"}}
-        )
+    def test_an_imported_configuration_that_cannot_be_used_says_where(
+        self, app: Flask, alice: Person
+    ) -> None:
+        service = alice.new_service(type="kubernetes")
+        with app.app_context():
+            db.session.get_one(Service, service["id"]).config = {"networking": {"port": "many"}}
+            db.session.commit()
         answer = alice.get(f"/api/services/download/kubernetes/{service['clusterId']}")
         details = error_of(answer, 500, "SERVICE_CONFIG_ERROR")["details"]
         assert list(details) == ["networking.port"]

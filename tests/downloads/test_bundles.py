@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from cms_services.actor import SYSTEM
-from cms_services.catalogue.models import Service
 from cms_services.downloads import bundles
 from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.hosting import hosting_files
@@ -22,6 +21,7 @@ from cms_services.errors import (
     ServiceConfigError,
     ValidationFailed,
 )
+from cms_services.vocabulary import ServiceType
 from tests.downloads.samples import (
     GOOD_CONFIG,
     HOSTILE,
@@ -189,36 +189,33 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Loads a service without a database; the list fills with what is noted."""
     found: list[dict[str, Any]] = []
     monkeypatch.setattr(bundles, "load_service_by", lambda *_: a_service(name="Käse\r\nShop/.."))
+    monkeypatch.setattr(bundles, "resolved_configuration", lambda *_: GOOD_CONFIG)
     monkeypatch.setattr(bundles, "note_read", lambda *arguments: found.append(arguments[-1]))
     return found
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "media_type"),
+    ("kind", "format", "media_type"),
     [
-        (lambda: bundles.kubernetes_bundle(SYSTEM, "k"), "kubernetes.zip", "application/zip"),
-        (
-            lambda: bundles.kubernetes_bundle(SYSTEM, "k", "yaml"),
-            "kubernetes.yaml",
-            "application/yaml",
-        ),
-        (lambda: bundles.hosting_bundle(SYSTEM, "b"), "hosting.zip", "application/zip"),
+        ("kubernetes", "zip", "application/zip"),
+        ("kubernetes", "yaml", "application/yaml"),
+        ("hosting", "zip", "application/zip"),
     ],
 )
 def test_a_download_has_a_safe_name_and_leaves_a_trace(
-    noted: list[dict[str, Any]], make: Callable[[], bundles.Download], name: str, media_type: str
+    noted: list[dict[str, Any]], kind: str, format: str, media_type: str
 ) -> None:
-    download = make()
-    assert download.file_name == f"Kase-Shop-{name}"
+    download = bundles.download(SYSTEM, bundles.BUNDLES[kind], "k", format)
+    assert download.file_name == f"Käse-Shop-{kind}.{format}"
     assert download.media_type == media_type
-    assert download.etag == hashlib.sha256(download.content).hexdigest()
-    assert [note["sha256"] for note in noted] == [download.etag]
-    assert make() == download
+    assert download.sha256 == hashlib.sha256(download.content).hexdigest()
+    assert [note["sha256"] for note in noted] == [download.sha256]
+    assert bundles.download(SYSTEM, bundles.BUNDLES[kind], "k", format) == download
 
 
 def test_another_format_is_refused(noted: list[dict[str, Any]]) -> None:
     with pytest.raises(ValidationFailed) as refusal:
-        bundles.kubernetes_bundle(SYSTEM, "k", "tar")
+        bundles.download(SYSTEM, bundles.BUNDLES["kubernetes"], "k", "tar")
     assert list(refusal.value.details) == ["format"]
     assert noted == []
 
@@ -226,10 +223,10 @@ def test_another_format_is_refused(noted: list[dict[str, Any]]) -> None:
 def test_an_unexpected_failure_is_hidden_and_leaves_no_trace(
     noted: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(service: Service) -> dict[str, bytes]:
+    def fail(subject: Subject) -> bytes:
         raise RuntimeError("/etc/secret/path")
 
-    monkeypatch.setattr(bundles, "hosting_files", fail)
+    broken = bundles.Bundle("broken", "broken bundle", {"zip": fail}, ServiceType.HOSTING)
     with pytest.raises(DownloadGenerationFailed, match=r"^The bundle could not be generated\.$"):
-        bundles.hosting_bundle(SYSTEM, "b")
+        bundles.download(SYSTEM, broken, "b")
     assert noted == []

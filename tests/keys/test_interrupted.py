@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import Text, func, select
 
-from cms_services.configuration.documents import secret_context
 from cms_services.configuration.models import ConfigurationVersion
+from cms_services.configuration.secrets import secret_context
 from cms_services.encryption import Vault
 from cms_services.extensions import db
 from tests.conftest import MakeApp
@@ -33,7 +33,7 @@ def app(make_app: MakeApp, tmp_path: Path) -> Flask:
 def history(app: Flask, alice: Person) -> str:
     """A service whose configuration has so many versions that rotating takes a while."""
     service = new_service(alice, KEY="version-1")
-    context = secret_context(service, "KEY")
+    context = secret_context(service, "environment.KEY")
     with app.app_context():
         db.session.add_all(
             ConfigurationVersion(
@@ -146,7 +146,7 @@ def assert_history_is_whole(app: Flask, service: str) -> None:
         )
         found = {
             number: vault.open(
-                document["environment"]["KEY"]["sealed"], secret_context(service, "KEY")
+                document["environment"]["KEY"]["sealed"], secret_context(service, "environment.KEY")
             )
             for number, document in db.session.execute(query)
         }

@@ -319,10 +319,10 @@ class TestValuesThatCannotBeOpened:
         new = vault_of(app).key_id
         assert new not in (present, gone)
         for where in (
-            f"services.config {service} GONE: ",
-            f"service_config_versions.document {service}/1 GONE: ",
-            f"service_config_versions.document {service}/1 KEPT: ",
-            f"service_config_versions.document {service}/2 GONE: ",
+            f"services.config {service} environment.GONE: ",
+            f"service_config_versions.document {service}/1 environment.GONE: ",
+            f"service_config_versions.document {service}/1 environment.KEPT: ",
+            f"service_config_versions.document {service}/2 environment.GONE: ",
         ):
             assert f"\n{where}Something stored here needs the encryption key {gone}" in told
         assert "4 secrets can't be opened" in told
@@ -356,7 +356,9 @@ class TestValuesThatCannotBeOpened:
             db.session.commit()
         for keys in (2, 3):
             told = rotate(operator, code=1)
-            assert re.search(rf"^services.config {service} KEY: .*moved", told, re.MULTILINE)
+            assert re.search(
+                rf"^services.config {service} environment.KEY: .*moved", told, re.MULTILINE
+            )
             assert "1 secrets can't be opened" in told
             assert len(key_lines(tmp_path)) == keys
         assert secrets_of(app, whole) == {"KEY": "two"}
@@ -618,7 +620,7 @@ class TestPlaces:
             for path in (ROOT / "cms_services").rglob("*.py")
             if re.search(r"\.seal\(", path.read_text())
         }
-        assert sealing == {"configuration/documents.py", "accounts/second_factor.py"}
+        assert sealing == {"configuration/secrets.py", "accounts/second_factor.py"}
 
 
 class TestALostKey:

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cms_services.accounts.second_factor import totp_context
-from cms_services.configuration.documents import secret_context
+from cms_services.configuration.secrets import secret_context
 from cms_services.encryption import Vault, key_id_of
 from cms_services.errors import ServiceConfigError
 

@@ -126,6 +126,12 @@ def download(kind: str, name: str, value: Callable[[Thing], str]) -> Sample:
     return Sample(lambda world, _: Ask({name: value(world.new_service(kind))}), about_service=True)
 
 
+DOWNLOADS: list[tuple[str, str, Callable[[Thing], str]]] = [
+    ("kubernetes", "clusterId", lambda service: service.cluster_id),
+    ("hosting", "billingId", lambda service: service.billing_id),
+]
+
+
 def _end_part(world: World, party: Party) -> Ask:
     project = world.new_project()
     member = world.person(Caller.VIEWER, project)
@@ -247,11 +253,13 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
     "GET /api/services/active": plain(),
-    "GET /api/services/download/hosting/{billingId}": download(
-        "hosting", "billingId", lambda service: service.billing_id
-    ),
-    "GET /api/services/download/kubernetes/{clusterId}": download(
-        "kubernetes", "clusterId", lambda service: service.cluster_id
+    **{
+        f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
+        for kind, name, value in DOWNLOADS
+        for method, more in (("GET", ""), ("POST", "/link"))
+    },
+    "GET /api/services/download/links/{token}": with_account(
+        lambda world, who: Ask({"token": world.download_link(who)})
     ),
     "GET /api/services/{serviceId}": of_service(),
     "PATCH /api/services/{serviceId}": of_service({"name": "Renamed"}),
@@ -259,7 +267,13 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/services/{serviceId}/config": of_service(),
     "POST /api/services/{serviceId}/config": of_service(_CONFIGURATION),
     "PUT /api/services/{serviceId}/config": of_service(_CONFIGURATION),
+    "GET /api/services/{serviceId}/config/dependents": of_service(),
+    "POST /api/services/{serviceId}/config/reveal": of_service(
+        {"path": "environment.KEY"},
+        configuration={"environment": {"KEY": {"value": "a", "secret": True}}},
+    ),
     "GET /api/services/{serviceId}/config/versions": of_service(),
+    "GET /api/services/{serviceId}/config/versions/{number}/diff": of_service(number="1"),
     "GET /api/services/{serviceId}/config/versions/{number}": of_service(number="1"),
     "POST /api/services/{serviceId}/config/versions/{number}/restore": of_service(number="1"),
     "GET /api/services/{serviceId}/health": of_service(),
@@ -276,6 +290,8 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "POST /api/services/{serviceId}/metrics": of_logs_or_metrics(_SAMPLES),
     "POST /api/services/{serviceId}/restore": of_service(cancelled=True),
     "POST /api/services/{serviceId}/resume": of_service(status=Status.INACTIVE),
+    "GET /api/services/{serviceId}/scaffold": of_service(template="flask-api"),
+    "POST /api/services/{serviceId}/scaffold/link": of_service(template="flask-api"),
     "POST /api/services/{serviceId}/suspend": of_service(),
     "GET /api/services/{serviceId}/usage": of_service(),
     "GET /api/templates": plain(),

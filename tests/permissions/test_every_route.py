@@ -91,7 +91,7 @@ def _try_answers(world: World, row: Row, parties: list[Party]) -> None:
             if row.declared.permission != PUBLIC:
                 assert answer.headers.get("Location") != "/login", party
             if party.caller in STRANGERS:
-                assert not [word for word in world.private if word in answer.text], party
+                assert not [word for word in world.private if word.encode() in answer.data], party
 
 
 def _assert_refused(world: World, row: Row, ask: Ask, party: Party, outcome: Outcome) -> None:

@@ -58,6 +58,7 @@ _VERSION = "/api/services/{serviceId}/config/versions/{number}"
 # What belongs to something else than the path names before it, or to another account.
 ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
     (f"GET {_VERSION}", "number"): number_of_another_configuration,
+    (f"GET {_VERSION}/diff", "number"): number_of_another_configuration,
     (f"POST {_VERSION}/restore", "number"): number_of_another_configuration,
     (
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
@@ -75,6 +76,7 @@ NOTHING_FOREIGN = (
     ("DELETE /api/invitations/{invitationId}", "invitationId"),
     ("GET /api/templates/{templateId}", "templateId"),
     ("POST /services/{serviceId}/{verb}", "verb"),
+    ("GET /api/services/download/links/{token}", "token"),
     *((name, "userId") for name in SAMPLES if " /api/users/{userId}" in name),
 )
 PLACES = [(name, place) for name in SAMPLES for place in re.findall(r"{(\w+)}", name)]

@@ -28,6 +28,8 @@ from cms_services.catalogue import lifecycle
 from cms_services.clock import now
 from cms_services.commands.permissions import Row
 from cms_services.database import new_id
+from cms_services.downloads.bundles import BUNDLES
+from cms_services.downloads.links import create_link
 from cms_services.extensions import db
 from cms_services.monitoring.ingest_tokens import create_ingest_token
 from cms_services.projects.models import ProjectMember
@@ -170,6 +172,16 @@ class World:
 
         made = self._made(make)
         return self._private(made) if of is None else made
+
+    def download_link(self, maker: Party) -> str:
+        """The token of a new link that this account made to a bundle of its own."""
+        service = self.new_service("hosting", of=maker)
+
+        def make() -> str:
+            actor = Actor(user_id=maker.user_id, role=Role.USER)
+            return create_link(actor, BUNDLES["hosting"], service.billing_id, "zip", False)[0]
+
+        return self._made(make)
 
     def ingest_token(self, service_id: str) -> tuple[str, str]:
         """The id and the text of a new ingest token."""

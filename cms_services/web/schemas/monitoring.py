@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 from marshmallow.validate import Length, Range, Regexp
 
-from cms_services.monitoring.durations import parse_timeframe
+from cms_services.durations import parse_timeframe
 from cms_services.vocabulary import HealthStatus, LogLevel
 from cms_services.web.fields import AnswerSchema, Moment, Number, WireSchema, limit, word
 

@@ -1,7 +1,7 @@
 """The wire form of services, their configuration and downloads."""
 
 from marshmallow import fields
-from marshmallow.validate import Length, OneOf
+from marshmallow.validate import Length
 
 from cms_services.catalogue.listing import SORT_NAMES
 from cms_services.vocabulary import ServiceType, Status
@@ -11,6 +11,7 @@ from cms_services.web.fields import (
     Moment,
     Name,
     Texts,
+    UnfoldedConfiguration,
     WireSchema,
     Words,
     limit,
@@ -49,7 +50,7 @@ class ComponentOut(AnswerSchema):
     project_name = fields.String(data_key="project", allow_none=True, required=True)
     endpoints = fields.List(fields.String(), required=True)
     dependencies = fields.List(fields.String(), required=True)
-    config = Configuration(data_key="configuration", required=True)
+    config = UnfoldedConfiguration(data_key="configuration", required=True)
     created_at = Moment(data_key="createdAt", required=True)
     updated_at = Moment(data_key="updatedAt", required=True)
 
@@ -128,10 +129,6 @@ class ConfirmQuery(WireSchema):
     confirm = fields.String(load_default=None, validate=Length(max=255))
 
 
-class KubernetesDownloadQuery(WireSchema):
-    format = fields.String(load_default="zip", validate=OneOf(["zip", "yaml"]))
-
-
 class ServiceTypeOut(AnswerSchema):
     type = word(ServiceType, required=True)
     family = fields.String(required=True)
@@ -148,13 +145,3 @@ class TemplateOut(AnswerSchema):
     features = fields.List(fields.String(), required=True)
     structure = fields.Dict(keys=fields.String(), required=True)
     configuration = fields.Dict(keys=fields.String(), required=True)
-
-
-class ConfigurationVersionOut(AnswerSchema):
-    number = fields.Integer(required=True)
-    author_id = fields.String(data_key="authorId", allow_none=True, required=True)
-    created_at = Moment(data_key="createdAt", required=True)
-
-
-class ConfigurationVersionDetail(ConfigurationVersionOut):
-    document = Configuration(required=True)

@@ -1,0 +1,253 @@
+"""Variables that take another service's exported value: `${service.NAME}`.
+
+`service` is an id, a serviceId, or the name of a service of the same project (or, where there is no
+project, of the same owner); `NAME` one of the variables that it lists under `exports`. `$${` stands
+for the text `${`. What a reference means is kept beside the document, so that another name for that
+service changes nothing.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from sqlalchemy import select
+
+from cms_services.actor import Actor
+from cms_services.catalogue.access import load_service, readable_among
+from cms_services.catalogue.models import Service
+from cms_services.configuration.documents import Document
+from cms_services.configuration.models import ServiceReference
+from cms_services.configuration.secrets import opened
+from cms_services.encryption import current_vault
+from cms_services.errors import Conflict, DomainError, ServiceConfigError, ValidationFailed
+from cms_services.extensions import db
+from cms_services.vocabulary import Status
+
+REFERENCE = re.compile(
+    r"\$(?P<escaped>\$\{[^${}\n]{1,255}\.[A-Za-z_]\w{0,254}\})"
+    r"|\$\{(?P<service>[^${}\n]{1,255})\.(?P<export>[A-Za-z_]\w{0,254})\}",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """A variable of another service that takes a value from here."""
+
+    service_id: str
+    name: str
+    variable: str
+    export: str
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    variable: str
+    written: str
+    export: str
+
+
+def exported_names(document: Document) -> set[str]:
+    """The variables that other services may take from a document."""
+    environment, exports = document.get("environment"), document.get("exports")
+    if not isinstance(environment, dict) or not isinstance(exports, list):
+        return set()
+    return {name for name in exports if isinstance(name, str) and name in environment}
+
+
+def store_references(actor: Actor, service: Service, document: Document) -> None:
+    """Keep what the references of a document mean that is about to become the service's.
+
+    Raises ValidationFailed, by variable, for a service or an export that is not there or not the
+    caller's to read, and for a variable that would take its own value.
+    """
+    before = _stored_references([service.id])
+    wanted = _references_of(service, document, before)
+    if not wanted and not before:
+        return
+    targets = _targets(actor, service, wanted, before)
+    rows = [
+        ServiceReference(
+            service_id=service.id,
+            position=position,
+            variable=each.variable,
+            written=each.written,
+            target_id=targets[each.written],
+            export=each.export,
+        )
+        for position, each in enumerate(wanted)
+    ]
+    _refuse_cycles(service.id, rows)
+    for reference in before:
+        db.session.delete(reference)
+    db.session.flush()
+    db.session.add_all(rows)
+
+
+def require_exports_kept(actor: Actor, service: Service, document: Document) -> None:
+    """Raise Conflict where a document would take away a value that another service takes.
+
+    `details` names the dependents that the caller may read, and counts the others.
+    """
+    lost = exported_names(service.config) - exported_names(document)
+    if not lost:
+        return
+    broken = [each for each in _taken_from(service.id) if each.export in lost]
+    if not broken:
+        return
+    shown = _shown(actor, broken)
+    others = len(broken) - len(shown)
+    told = [f"{each.name} ({each.variable})" for each in shown[:5]]
+    if others or len(shown) > 5:
+        told.append(f"{others + len(shown[5:])} more")
+    raise Conflict(
+        f"Other services take values that would be gone: {', '.join(told)}. Change those first, or "
+        "send allowBreaking=true.",
+        {"exports": sorted(lost), "dependents": [_told(each) for each in shown], "others": others},
+    )
+
+
+def list_dependents(actor: Actor, identifier: str) -> list[Dependent]:
+    """The variables of services the caller may read that take a value from this service."""
+    service = load_service(actor, identifier)
+    return _shown(actor, _taken_from(service.id))
+
+
+def _told(dependent: Dependent) -> dict[str, str]:
+    return {
+        "serviceId": dependent.service_id,
+        "name": dependent.name,
+        "variable": dependent.variable,
+        "export": dependent.export,
+    }
+
+
+def _references_of(
+    service: Service, document: Document, before: list[ServiceReference]
+) -> list[_Wanted]:
+    """What a document's variables refer to, in their order."""
+    environment = document.get("environment")
+    if not isinstance(environment, dict):
+        return []
+    present = service.config.get("environment") if isinstance(service.config, dict) else None
+    present = present if isinstance(present, dict) else {}
+    found: dict[_Wanted, None] = {}
+    for name, value in environment.items():
+        if isinstance(value, dict) and value == present.get(name):
+            # A secret that stays as it is need not be opened: its key may be gone.
+            kept = [each for each in before if each.variable == name]
+            found |= {_Wanted(name, each.written, each.export): None for each in kept}
+        else:
+            found |= {_Wanted(name, *each): None for each in _named_in(service, name, value)}
+    return list(found)
+
+
+def _named_in(service: Service, variable: str, value: Any) -> list[tuple[str, str]]:
+    """The services and exports that a variable's stored value names."""
+    if isinstance(value, dict):
+        stored = {"environment": {variable: value}}
+        try:
+            value = opened(stored, service.id, current_vault())["environment"][variable]
+        except ServiceConfigError:
+            # Of an earlier version; nobody can tell what it says, or take a value by it.
+            return []
+    if not isinstance(value, str):
+        return []
+    return [
+        (match["service"], match["export"])
+        for match in REFERENCE.finditer(value)
+        if match["service"] is not None
+    ]
+
+
+def _stored_references(service_ids: Iterable[str]) -> list[ServiceReference]:
+    query = select(ServiceReference).where(ServiceReference.service_id.in_(list(service_ids)))
+    return list(db.session.scalars(query.order_by(ServiceReference.position)))
+
+
+def _targets(
+    actor: Actor, service: Service, wanted: list[_Wanted], before: list[ServiceReference]
+) -> dict[str, str]:
+    """The id of the service that each name means."""
+    kept = {each.written: each.target_id for each in before}
+    found: dict[str, Service] = {}
+    problems: dict[str, list[str]] = {}
+    for each in wanted:
+        try:
+            if each.written not in found:
+                found[each.written] = _target(actor, service, each.written, kept)
+            if each.export not in exported_names(found[each.written].config):
+                problem = f"{each.written} does not list {each.export} under its exports."
+                problems.setdefault(f"environment.{each.variable}", []).append(problem)
+        except DomainError as error:
+            problems.setdefault(f"environment.{each.variable}", []).append(error.message)
+    if problems:
+        raise ValidationFailed(problems)
+    ids = {written: target.id for written, target in found.items()}
+    # So that nobody takes away, meanwhile, what has just been looked at.
+    locked = select(Service.id).where(Service.id.in_(set(ids.values()))).order_by(Service.id)
+    db.session.execute(locked.with_for_update())
+    return ids
+
+
+def _target(actor: Actor, service: Service, written: str, kept: dict[str, str]) -> Service:
+    if written in kept and (target := db.session.get(Service, kept[written])) is not None:
+        return target
+    named = select(Service).where(Service.name == written, Service.status != Status.CANCELLED)
+    if service.project_id is not None:
+        named = named.where(Service.project_id == service.project_id)
+    else:
+        named = named.where(Service.project_id.is_(None), Service.user_id == service.user_id)
+    siblings = db.session.scalars(named.limit(2)).all()
+    if len(siblings) == 1:
+        return siblings[0]
+    if siblings:
+        message = f"Several services are called {written}; name one by its serviceId."
+        raise ValidationFailed({}, message)
+    try:
+        return load_service(actor, written)
+    except DomainError as error:
+        hint = "write $${ where the text itself is meant."
+        raise ValidationFailed({}, f"{error.message.rstrip('.')}; {hint}") from error
+
+
+def _refuse_cycles(service_id: str, rows: list[ServiceReference]) -> None:
+    """Raise ValidationFailed where a variable would take, by way of others, its own value."""
+    graph: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    edges, known = rows, {service_id}
+    while edges:
+        for each in edges:
+            taken = (each.target_id, each.export)
+            graph.setdefault((each.service_id, each.variable), set()).add(taken)
+        following = {each.target_id for each in edges} - known
+        known |= following
+        edges = _stored_references(following) if following else []
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        own = sorted({variable for owner, variable in error.args[1] if owner == service_id})
+        problem = ["Takes its own value, by way of what it refers to."]
+        raise ValidationFailed({f"environment.{name}": problem for name in own}) from error
+
+
+def _taken_from(service_id: str) -> list[Dependent]:
+    """All that takes a value from a service, but for itself; `service_id` are the rows' ids."""
+    query = (
+        select(Service.id, Service.name, ServiceReference.variable, ServiceReference.export)
+        .join(Service, Service.id == ServiceReference.service_id)
+        .where(ServiceReference.target_id == service_id, Service.id != service_id)
+        .order_by(Service.name, Service.id, ServiceReference.position)
+    )
+    return [Dependent(*row) for row in db.session.execute(query)]
+
+
+def _shown(actor: Actor, dependents: list[Dependent]) -> list[Dependent]:
+    """Those of the services that the caller may read, by their public numbers."""
+    numbers = readable_among(actor, {each.service_id for each in dependents})
+    return [
+        replace(each, service_id=numbers[each.service_id])
+        for each in dependents
+        if each.service_id in numbers
+    ]

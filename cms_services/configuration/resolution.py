@@ -1,0 +1,126 @@
+"""Documents in which every `${service.NAME}` is replaced by the value that it means."""
+
+import re
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from cms_services.actor import Actor
+from cms_services.catalogue.access import load_service
+from cms_services.catalogue.models import Service
+from cms_services.configuration.documents import MASK, Document, Opened
+from cms_services.configuration.models import ServiceReference
+from cms_services.configuration.references import REFERENCE, exported_names
+from cms_services.configuration.secrets import masked, opened
+from cms_services.encryption import current_vault
+from cms_services.errors import DomainError, ServiceConfigError
+from cms_services.extensions import db
+
+
+def resolved_configuration(actor: Actor, service: Service, with_secrets: bool) -> Document:
+    """A loaded service's configuration with its references resolved.
+
+    Secrets are masked, or Opened where they are wanted; those of other services are opened for who
+    may change these too. What takes a secret is one. Raises ServiceConfigError for a reference that
+    means nothing any more.
+    """
+    stored = service.config if isinstance(service.config, dict) else {}
+    document = opened(stored, service.id, current_vault()) if with_secrets else masked(stored)
+    environment = document.get("environment")
+    if not isinstance(environment, dict):
+        return document
+    resolver = _Resolver(actor, with_secrets)
+    resolved = {
+        name: resolver.resolved(service, name, value, ()) for name, value in environment.items()
+    }
+    return document | {"environment": resolved}
+
+
+class _Resolver:
+    """Resolves the variables of one document; what it has learnt of a service it asks once."""
+
+    def __init__(self, actor: Actor, with_secrets: bool) -> None:
+        self._actor = actor
+        self._with_secrets = with_secrets
+        self._targets: dict[str, dict[tuple[str, str], str]] = {}
+        self._environments: dict[str, Document] = {}
+
+    def resolved(
+        self, service: Service, variable: str, value: Any, within: tuple[tuple[str, str], ...]
+    ) -> Any:
+        """The variable's value; MASK where it takes a secret that is not to be shown."""
+        if not isinstance(value, str) or "${" not in value:
+            return value
+        place = (service.id, variable)
+        if place in within:
+            raise _broken(variable, "takes its own value")
+        pieces: list[str] = []
+        secret = isinstance(value, Opened)
+
+        def taken(match: re.Match[str]) -> str:
+            nonlocal secret
+            if match["escaped"] is not None:
+                return str(match["escaped"])
+            piece = self._taken(service, variable, match, (*within, place))
+            secret = secret or isinstance(piece, Opened) or piece == MASK
+            pieces.append(piece)
+            return piece
+
+        text = REFERENCE.sub(taken, value)
+        if any(piece == MASK for piece in pieces):
+            return MASK
+        return Opened(text) if secret else text
+
+    def _taken(
+        self,
+        service: Service,
+        variable: str,
+        match: re.Match[str],
+        within: tuple[tuple[str, str], ...],
+    ) -> str:
+        target_id = self._targets_of(service).get((match["service"], match["export"]))
+        target = db.session.get(Service, target_id) if target_id else None
+        if target is None:
+            raise _broken(variable, f"refers to {match[0]}, which is gone")
+        if match["export"] not in exported_names(target.config):
+            raise _broken(variable, f"refers to {match[0]}, which is no longer exported")
+        value = self.resolved(
+            target, match["export"], self._environment_of(target)[match["export"]], within
+        )
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+    def _targets_of(self, service: Service) -> dict[tuple[str, str], str]:
+        if service.id not in self._targets:
+            query = select(
+                ServiceReference.written, ServiceReference.export, ServiceReference.target_id
+            ).where(ServiceReference.service_id == service.id)
+            self._targets[service.id] = {
+                (written, export): target for written, export, target in db.session.execute(query)
+            }
+        return self._targets[service.id]
+
+    def _environment_of(self, target: Service) -> Document:
+        if target.id not in self._environments:
+            if self._with_secrets and self._may_change(target):
+                document = opened(target.config, target.id, current_vault())
+            else:
+                document = masked(target.config)
+            self._environments[target.id] = document["environment"]
+        return self._environments[target.id]
+
+    def _may_change(self, target: Service) -> bool:
+        try:
+            load_service(self._actor, target.id, for_change=True, lock=False)
+        except DomainError:
+            return False
+        return True
+
+
+def _broken(variable: str, problem: str) -> ServiceConfigError:
+    return ServiceConfigError(
+        f"The configuration's environment.{variable} {problem}.",
+        {f"environment.{variable}": [f"It {problem}."]},
+    )

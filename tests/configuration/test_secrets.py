@@ -1,0 +1,195 @@
+"""Secrets of a configuration: sealed one by one, masked everywhere, shown only when asked for."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from cms_services.catalogue.models import Service
+from cms_services.extensions import db
+from tests.people import Person, data_of, error_of
+
+SECRETS = [f"s3cret-{n}" for n in range(7)]
+DOCUMENT: dict[str, Any] = {
+    "environment": {"KEY": {"value": SECRETS[0], "secret": True}, "MODE": "test"},
+    "databases": [
+        {"name": "main", "connection": {"host": "db", "password": SECRETS[1]}},
+        {"name": "logs", "connection": {"uri": SECRETS[2]}},
+    ],
+    "externalApis": [{"name": "pay", "authentication": {"api_key": SECRETS[3]}}],
+    "cluster": {"token": {"value": SECRETS[4], "secret": True}},
+    "users": [{"name": "app", "password": SECRETS[5]}],
+    "extra": {"licence": {"code": {"value": SECRETS[6], "secret": True}}},
+}
+PATHS = {
+    "environment.KEY": SECRETS[0],
+    "databases.main.connection.password": SECRETS[1],
+    "databases.logs.connection.uri": SECRETS[2],
+    "externalApis.pay.authentication.api_key": SECRETS[3],
+    "cluster.token": SECRETS[4],
+    "users.app.password": SECRETS[5],
+    "extra.licence.code": SECRETS[6],
+}
+
+
+@pytest.fixture
+def service(alice: Person) -> str:
+    made = alice.new_service(type="kubernetes", project="shop", configuration=DOCUMENT)
+    return str(made["id"])
+
+
+def revealed(person: Person, service: str, path: str) -> Any:
+    return person.post(f"/api/services/{service}/config/reveal", json={"path": path})
+
+
+def stored(app: Flask, service: str) -> Any:
+    with app.app_context():
+        return db.session.get_one(Service, service).config
+
+
+class TestEverySecret:
+    def test_is_masked_wherever_the_configuration_shows(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}"
+        shown = data_of(alice.get(f"{path}/config"))
+        assert shown["databases"][0]["connection"] == {"host": "db", "password": "encrypted"}
+        assert shown["users"] == [{"name": "app", "password": "encrypted"}]
+        assert shown["extra"] == {"licence": {"code": "encrypted"}}
+        alice.put(f"{path}/config", json={})
+        for url in (
+            path,
+            f"{path}/config/versions",
+            f"{path}/config/versions/1",
+            f"{path}/config/versions/2/diff",
+            "/api/services",
+            "/api/audit",
+            "/api/events",
+            f"/services.php?getService=1&serviceId={service}",
+        ):
+            assert not [each for each in SECRETS if each in alice.get(url).text], url
+
+    def test_is_sealed_where_it_is_stored(self, app: Flask, service: str) -> None:
+        text = str(stored(app, service))
+        assert not [each for each in SECRETS if each in text]
+        assert text.count("v1:") == len(SECRETS)
+
+    def test_is_kept_when_its_mask_comes_back_in_whatever_order(
+        self, alice: Person, app: Flask, service: str
+    ) -> None:
+        before = stored(app, service)
+        shown = data_of(alice.get(f"/api/services/{service}/config"))
+        shown["databases"].reverse()
+        data_of(alice.put(f"/api/services/{service}/config", json=shown))
+        after = stored(app, service)
+        assert after["databases"] == before["databases"][::-1]
+        assert after | {"databases": []} == before | {"databases": []}
+
+    def test_changes_by_a_new_value_and_stays_secret(self, alice: Person, service: str) -> None:
+        patch = {"cluster": {"token": "another-one"}, "extra": {"licence": {"code": "free"}}}
+        shown = data_of(alice.post(f"/api/services/{service}/config", json=patch))
+        assert shown["cluster"] == {"token": "encrypted"}
+        assert shown["extra"] == {"licence": {"code": "encrypted"}}
+        assert data_of(revealed(alice, service, "cluster.token"))["value"] == "another-one"
+
+    def test_that_is_a_password_or_token_can_not_be_made_plain(
+        self, alice: Person, service: str
+    ) -> None:
+        patch = {"cluster": {"token": {"value": "x", "secret": False}}}
+        answer = alice.post(f"/api/services/{service}/config", json=patch)
+        assert list(error_of(answer, 400, "VALIDATION_ERROR")["details"]) == ["cluster.token"]
+
+    @pytest.mark.parametrize("planted", [{"secret": True, "sealed": "v1:00000000:AAAA"}])
+    def test_can_not_be_planted_in_its_sealed_form(
+        self, alice: Person, service: str, planted: object
+    ) -> None:
+        for document in ({"cluster": {"token": planted}}, {"extra": {"a": planted}}):
+            answer = alice.put(f"/api/services/{service}/config", json=document)
+            error_of(answer, 400, "VALIDATION_ERROR")
+
+
+class TestRevealing:
+    def test_gives_each_by_its_path_and_is_audited(self, alice: Person, service: str) -> None:
+        for path, value in PATHS.items():
+            assert data_of(revealed(alice, service, path)) == {"path": path, "value": value}
+        trail = data_of(alice.get(f"/api/audit?targetId={service}"))
+        told = [e["changes"] for e in trail if e["action"] == "service.secret_revealed"]
+        assert told == [{"path": path} for path in reversed(PATHS)]
+
+    @pytest.mark.parametrize("path", ["environment.MODE", "environment.NO", "cluster", "x" * 1024])
+    def test_finds_nothing_but_secrets(self, alice: Person, service: str, path: str) -> None:
+        error_of(revealed(alice, service, path), 404, "NOT_FOUND")
+
+    def test_takes_an_editor_and_a_token_its_own_scope(
+        self, alice: Person, bob: Person, service: str
+    ) -> None:
+        (project,) = data_of(alice.get("/api/projects"))
+        member = f"/api/projects/{project['id']}/members/{bob.user_id}"
+        for role, status in (("viewer", 403), ("editor", 200)):
+            data_of(alice.put(member, json={"role": role}))
+            assert revealed(bob, service, "cluster.token").status_code == status
+        given = {"name": "t", "scopes": ["services:read", "services:write"]}
+        narrow = data_of(alice.post("/api/auth/tokens", json=given), 201)["token"]
+        answer = alice.client.post(
+            f"/api/services/{service}/config/reveal",
+            json={"path": "cluster.token"},
+            headers={"Authorization": f"Bearer {narrow}"},
+        )
+        error_of(answer, 403, "FORBIDDEN")
+
+    def test_an_announced_secret_that_was_never_set_has_no_value(
+        self, alice: Person, service: str
+    ) -> None:
+        for document in ({}, {"cluster": {"token": "encrypted"}}):
+            data_of(alice.put(f"/api/services/{service}/config", json=document))
+        assert data_of(alice.get(f"/api/services/{service}/config")) == {
+            "cluster": {"token": "encrypted"}
+        }
+        error_of(revealed(alice, service, "cluster.token"), 404, "NOT_FOUND")
+
+
+class TestVersions:
+    def test_each_tells_its_author_and_what_it_changed(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        alice.post(path, json={"environment": {"KEY": "new", "MODE": None, "MORE": "1"}})
+        newest, first = data_of(alice.get(f"{path}/versions"))
+        assert newest["authorName"] == "Alice"
+        assert newest["changes"] == [
+            {
+                "path": "environment.KEY",
+                "change": "changed",
+                "before": "encrypted",
+                "after": "encrypted",
+            },
+            {"path": "environment.MODE", "change": "removed", "before": "test", "after": None},
+            {"path": "environment.MORE", "change": "added", "before": None, "after": "1"},
+        ]
+        assert {each["path"] for each in first["changes"]} == set(DOCUMENT)
+        assert {each["change"] for each in first["changes"]} == {"added"}
+        only = data_of(alice.get(f"{path}/versions?limit=1"))
+        assert only == [newest]
+
+    def test_any_two_are_compared(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        for port in (1, 2, 3):
+            alice.put(path, json={"port": port})
+        diff = f"{path}/versions/4/diff"
+        assert data_of(alice.get(diff))["changes"][0]["before"] == 2
+        compared = data_of(alice.get(f"{diff}?since=2"))
+        change = {"path": "port", "change": "changed", "before": 1, "after": 3}
+        assert compared == {"since": 2, "to": 4, "changes": [change]}
+        assert data_of(alice.get(f"{diff}?since=4"))["changes"] == []
+        assert data_of(alice.get(f"{diff}?since=0"))["changes"][0]["change"] == "added"
+        error_of(alice.get(f"{diff}?since=9"), 404, "NOT_FOUND")
+
+    def test_any_is_restored_with_all_its_secrets(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        alice.put(path, json={})
+        data_of(alice.post(f"{path}/versions/1/restore"))
+        for place, value in PATHS.items():
+            assert data_of(revealed(alice, service, place))["value"] == value
+
+    def test_restoring_minds_who_saved_meanwhile(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        tag = alice.get(path).headers["ETag"]
+        alice.put(path, json={"port": 1})
+        answer = alice.post(f"{path}/versions/1/restore", headers={"If-Match": tag})
+        error_of(answer, 412, "VERSION_CONFLICT")
