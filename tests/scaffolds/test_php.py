@@ -250,6 +250,14 @@ class TestBesideOurApplication:
         found = service.health()
         assert found["status"] == "healthy", found
 
+    def test_the_containers_health_check_says_so_too(
+        self, project: Path, running: tuple[Server, Listed]
+    ) -> None:
+        for port, code in ((running[0].port, 0), (free_port(), 1)):
+            command = [php(), "bin/health.php"]
+            environment = os.environ | {"PORT": str(port)}
+            assert subprocess.run(command, cwd=project, env=environment).returncode == code
+
     def test_its_log_arrives_with_the_id_of_the_request(
         self, running: tuple[Server, Listed]
     ) -> None:

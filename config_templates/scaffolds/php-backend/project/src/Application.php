@@ -13,6 +13,7 @@ use App\Database\Connection;
 use App\Database\Migrator;
 use App\Database\Repository;
 use App\Files\FileStore;
+use App\Files\Folder;
 use App\Http\HttpError;
 use App\Http\Request;
 use App\Http\Response;
@@ -44,8 +45,7 @@ final class Application
 
     public function __construct(public readonly Config $config)
     {
-        $var = $config->varFolder;
-        is_dir($var) || mkdir($var, 0700, true) || is_dir($var);
+        $var = Folder::made($config->varFolder);
         $this->connection = new Connection($config->databaseUrl, $config->root);
         $this->logger = new Logger('php-backend', $config->logLevel);
         $this->shipper = new LogShipper($config->cmsUrl, $config->serviceId, $config->ingestToken, $var);
@@ -160,7 +160,7 @@ final class Application
     private function refusal(Request $request, HttpError $error): Response
     {
         return str_starts_with($request->path, '/admin')
-            ? $this->view->page('error', ['title' => 'Refused', 'message' => $error->getMessage()], $error->status)
+            ? $this->view->page('error', ['title' => 'Error', 'message' => $error->getMessage()], $error->status)
             : self::errorDocument($error->status, $error->errorCode, $error->getMessage());
     }
 

@@ -34,7 +34,8 @@ final readonly class Config
 
         $this->root = $root;
         $this->name = $service['name'];
-        $this->varFolder = rtrim($get('VAR_DIR', $root . '/var'), '/');
+        $folder = rtrim($get('VAR_DIR', 'var'), '/');
+        $this->varFolder = str_starts_with($folder, '/') ? $folder : "$root/$folder";
         $this->databaseUrl = $get('DATABASE_URL', 'sqlite:' . $this->varFolder . '/app.sqlite3');
         $this->logLevel = self::oneOf('LOG_LEVEL', $get('LOG_LEVEL', 'info'), ['debug', 'info', 'warn', 'error']);
         $environment = self::oneOf('APP_ENV', $get('APP_ENV', 'production'), ['production', 'development']);

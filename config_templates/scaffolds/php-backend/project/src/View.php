@@ -18,8 +18,8 @@ final readonly class View
     public function page(string $name, array $values, int $status = 200): Response
     {
         $values += ['site' => $this->siteName, 'e' => self::escape(...)];
-        $content = $this->fill("$this->folder/admin/$name.php", $values);
-        return Response::html($this->fill("$this->folder/admin/layout.php", $values + ['content' => $content]), $status);
+        $values['content'] = $this->fill("$this->folder/admin/$name.php", $values);
+        return Response::html($this->fill("$this->folder/admin/layout.php", $values), $status);
     }
 
     /** @return array<string, mixed> */

@@ -16,6 +16,7 @@ final class ConfigTest extends TestCase
         $config = new Config('/srv/app', []);
         self::assertSame('sqlite:/srv/app/var/app.sqlite3', $config->databaseUrl);
         self::assertTrue($config->secureCookies);
+        self::assertSame('/srv/app/state', (new Config('/srv/app', ['VAR_DIR' => 'state/']))->varFolder);
         self::assertSame('', $config->ingestToken);
     }
 

@@ -90,7 +90,11 @@ final class DataTest extends ServerTestCase
     public function testALargeFileIsRefused(): void
     {
         $browser = self::signedIn();
-        self::assertRefused(413, 'too_large', $browser->upload('/api/data', 'x', 'x', str_repeat('x', 2_000_001)));
+        // The second is more than PHP itself takes for a body.
+        $most = ini_parse_quantity((string) ini_get('post_max_size'));
+        foreach ([2_000_001, max(2_000_001, $most)] as $size) {
+            self::assertRefused(413, 'too_large', $browser->upload('/api/data', 'x', 'x', str_repeat('x', $size)));
+        }
     }
 
     public function testTheAdminPageShowsTextAsText(): void
@@ -132,7 +136,8 @@ final class DataTest extends ServerTestCase
         $page = $browser->send('GET', '/admin')->body;
         self::assertStringContainsString('By form', $page);
         preg_match_all('#/admin/data/(\d+)/delete#', $page, $found);
-        self::assertSame(303, $browser->sendForm('/admin/data/' . end($found[1]) . '/delete', ['csrf' => $token])->status);
+        $path = '/admin/data/' . end($found[1]) . '/delete';
+        self::assertSame(303, $browser->sendForm($path, ['csrf' => $token])->status);
         self::assertStringNotContainsString('By form', $browser->send('GET', '/admin')->body);
         self::assertSame(303, $browser->sendForm('/admin/sign-out', ['csrf' => $token])->status);
         self::assertSame(303, $browser->send('GET', '/admin')->status);

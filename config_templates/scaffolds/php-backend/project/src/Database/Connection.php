@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace App\Database;
 
 use App\ConfigError;
+use App\Files\Folder;
 use PDO;
 
 /** The database that DATABASE_URL names, connected when it is first needed. */
@@ -58,7 +59,7 @@ final class Connection
         $path = preg_replace('#^sqlite:(//(?=/))?#', '', $this->url);
         if ($path !== ':memory:') {
             $path = str_starts_with($path, '/') ? $path : "$this->root/$path";
-            is_dir(dirname($path)) || mkdir(dirname($path), 0700, true) || is_dir(dirname($path));
+            Folder::made(dirname($path));
         }
         $pdo = new PDO("sqlite:$path", options: self::options(5));
         $pdo->exec('PRAGMA journal_mode = WAL');

@@ -75,7 +75,8 @@ final readonly class Repository
     private function insert(Model $model): void
     {
         $columns = array_keys($model::COLUMNS);
-        $sql = 'INSERT INTO ' . $model::TABLE . ' (' . implode(', ', $columns) . ') VALUES (:' . implode(', :', $columns) . ')';
+        $sql = 'INSERT INTO ' . $model::TABLE . ' (' . implode(', ', $columns) . ')'
+            . ' VALUES (:' . implode(', :', $columns) . ')';
         $this->connection->run($sql, $model->toRow());
         $model->id = (int) $this->connection->pdo()->lastInsertId();
     }

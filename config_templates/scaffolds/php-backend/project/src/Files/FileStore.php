@@ -48,7 +48,7 @@ final readonly class FileStore
         if (!in_array($type, self::TYPES, true)) {
             throw new HttpError(415, 'unsupported_type', 'Files of this type are not taken.');
         }
-        is_dir($this->folder) || mkdir($this->folder, 0700, true) || is_dir($this->folder);
+        Folder::made($this->folder);
         $entry->storedAs = bin2hex(random_bytes(16));
         move_uploaded_file($upload['tmp_name'], $this->path($entry));
         chmod($this->path($entry), 0600);

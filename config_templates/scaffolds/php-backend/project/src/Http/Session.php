@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace App\Http;
 
 use App\Config;
+use App\Files\Folder;
 
 /** PHP's session, begun when something is first asked of it, so that probes leave none behind. */
 final readonly class Session
@@ -59,8 +60,6 @@ final readonly class Session
         if (session_status() === PHP_SESSION_ACTIVE) {
             return;
         }
-        $folder = $this->config->varFolder . '/sessions';
-        is_dir($folder) || mkdir($folder, 0700, true) || is_dir($folder);
         session_name($this->cookieName());
         session_set_cookie_params([
             'path' => '/',
@@ -69,7 +68,7 @@ final readonly class Session
             'samesite' => 'Lax',
         ]);
         session_start([
-            'save_path' => $folder,
+            'save_path' => Folder::made($this->config->varFolder . '/sessions'),
             'use_strict_mode' => 1,
             'use_only_cookies' => 1,
             'cache_limiter' => '',

@@ -21,7 +21,8 @@ final class Process
         $this->port = (int) substr((string) strrchr((string) stream_socket_get_name($probe, false), ':'), 1);
         fclose($probe);
         $this->process = proc_open(
-            [PHP_BINARY, '-q', '-S', "127.0.0.1:$this->port", '-t', dirname($script), $script],
+            // A PHP without php.ini would print its warnings before the answer.
+            [PHP_BINARY, '-d', 'display_errors=0', '-q', '-S', "127.0.0.1:$this->port", '-t', dirname($script), $script],
             [['file', '/dev/null', 'r'], ['file', "$folder/stdout", 'a'], ['file', "$folder/stderr", 'a']],
             $pipes,
             dirname(__DIR__, 2),

@@ -20,7 +20,10 @@
     </form>
     <table>
       <thead>
-        <tr><th scope="col">Title</th><th scope="col">File</th><th scope="col">Created</th><th scope="col">Actions</th></tr>
+        <tr>
+          <th scope="col">Title</th><th scope="col">File</th>
+          <th scope="col">Created</th><th scope="col">Actions</th>
+        </tr>
       </thead>
       <tbody>
 <?php foreach ($entries as $entry) : ?>
@@ -28,7 +31,8 @@
           <td><bdi><?= $e($entry->title) ?></bdi></td>
           <td>
     <?php if ($entry->storedAs !== null) : ?>
-            <a href="/api/data/<?= $e($entry->id) ?>/file"><bdi><?= $e($entry->fileName) ?></bdi></a>, <?= $e($entry->size) ?> bytes
+            <a href="/api/data/<?= $e($entry->id) ?>/file"><bdi><?= $e($entry->fileName) ?></bdi></a>,
+            <?= $e($entry->size) ?> bytes
     <?php endif ?>
           </td>
           <td><?= $e($entry->createdAt) ?></td>

@@ -1,4 +1,13 @@
-<?php /** @var Closure $e @var string $site @var string $title @var string $content */ ?>
+<?php
+
+/**
+ * @var Closure $e
+ * @var string $site
+ * @var string $title
+ * @var string $content what a page showed, escaped already
+ */
+
+?>
 <!DOCTYPE html>
 <html lang="en">
 <head>

@@ -1,4 +1,12 @@
-<?php /** @var Closure $e @var string $error @var string $csrf */ ?>
+<?php
+
+/**
+ * @var Closure $e
+ * @var string $error
+ * @var string $csrf
+ */
+
+?>
 <?php if ($error !== '') : ?>
     <p role="alert"><?= $e($error) ?></p>
 <?php endif ?>
