@@ -6,14 +6,16 @@ import tempfile
 
 from gunicorn import glogging
 
+# The workers write here, and any of them can answer for all. prometheus_client looks for it once,
+# when the application imports it.
+_metrics_folder = tempfile.mkdtemp(prefix="metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
+
 from app.logs import configure_logging
 from app.settings import load_settings, number
 
 # A setting that can't be used ends gunicorn here, and not each of its workers again and again.
 _settings = load_settings(os.environ)
-_metrics_folder = tempfile.mkdtemp(prefix="metrics-")
-# Before prometheus_client is imported: the workers write here, and any of them can answer for all.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{number(os.environ, 'PORT', 5000, 1, 65535)}"
 workers = number(os.environ, "WEB_CONCURRENCY", 1, 1, 64)

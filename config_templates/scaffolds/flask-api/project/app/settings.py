@@ -60,8 +60,8 @@ def _engine_options(database: str) -> dict[str, Any]:
 
 
 def _jwt_secret(environ: Mapping[str, str]) -> str:
-    stage = _word(environ, "FLASK_ENV", ("production", "development"))
-    secret = environ.get("JWT_SECRET") or (_DEVELOPMENT_SECRET if stage == "development" else "")
+    is_development = environ.get("FLASK_ENV") == "development"
+    secret = environ.get("JWT_SECRET") or (_DEVELOPMENT_SECRET if is_development else "")
     if len(secret.encode()) < _LEAST_SECRET_BYTES:
         raise SettingError(
             f"JWT_SECRET: takes at least {_LEAST_SECRET_BYTES} bytes, such as those of"
