@@ -23,10 +23,10 @@ def test_it_is_healthy(client):
     )
 
 
-def test_without_its_database_it_is_not():
-    client = create_app(
-        {"DATABASE_URL": "postgresql://127.0.0.1:9/x", "JWT_SECRET": "s" * 32}
-    ).test_client()
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:9/x", "sqlite:///{}/without-tables"])
+def test_without_its_database_it_is_not(tmp_path, url):
+    environ = {"DATABASE_URL": url.format(tmp_path), "JWT_SECRET": "s" * 32}
+    client = create_app(environ).test_client()
     answer = client.get("/health")
     assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
 

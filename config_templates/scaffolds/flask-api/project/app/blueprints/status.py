@@ -8,10 +8,11 @@ from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
+from app.models import User
 from app.tokens import refused
 
 blueprint = Blueprint("status", __name__)
@@ -20,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 @blueprint.get("/health")
 def health() -> ResponseReturnValue:
-    """Whether requests can be served: 503 while the database doesn't answer."""
+    """Whether requests can be served: 503 while the database doesn't answer or lacks its tables."""
     try:
-        db.session.execute(text("SELECT 1"))
+        db.session.execute(select(User.id).limit(1))
     except SQLAlchemyError as error:
-        _log.error("the database does not answer", extra={"reason": type(error).__name__})
-        return {"status": "unhealthy", "checks": {"database": "unreachable"}}, 503
+        _log.error("the database can't be used", extra={"reason": type(error).__name__})
+        return {"status": "unhealthy", "checks": {"database": "failing"}}, 503
     return {"status": "healthy", "checks": {"database": "ok"}}
 
 
