@@ -1,6 +1,7 @@
 """The Flask scaffold: generated, installed, tested, started, probed, and used by HTTP."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
 from packaging.requirements import Requirement
 
 from cms_services.downloads.scaffold import scaffold_files
-from tests.downloads.samples import HOSTILE, a_subject
+from tests.downloads.samples import HOSTILE, a_subject, unicode_text
 from tests.processes.servers import Server, eventually, free_port, start
 from tests.scaffolds.running import (
     HOSTILE_NAME,
@@ -71,16 +73,16 @@ def test_it_runs_beside_our_application(
     project: Path, listed: Listed, port: int, tmp_path: Path
 ) -> None:
     database = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
-    settings = {"DATABASE_URL": database, "JWT_SECRET": "s" * 32} | listed.settings
+    variables = {"DATABASE_URL": database, "JWT_SECRET": "s" * 32} | listed.settings
     flask, gunicorn = (str(project / ".venv/bin" / name) for name in ("flask", "gunicorn"))
-    in_project(project, flask, "--app", "wsgi", "db", "upgrade", **settings)
-    with started(project, gunicorn, "wsgi:app", port=port, WEB_CONCURRENCY="2", **settings) as api:
+    in_project(project, flask, "--app", "wsgi", "db", "upgrade", **variables)
+    with started(project, gunicorn, "wsgi:app", port=port, WEB_CONCURRENCY="2", **variables) as api:
         assert listed.health()["status"] == "healthy"
         assert container_check(project, port) == 0
         token = sign_in(api)
         keep_a_record(api, token)
         worker = (flask, "--app", str(project / "wsgi.py"), "work")
-        with start(tmp_path / "worker", command=worker, **settings) as process:
+        with start(tmp_path / "worker", command=worker, **variables) as process:
             assert b"first" in exported(api, token)
             assert stopped(process) == 0
         assert listed.log_entry("a task was tried")["attributes"]["status"] == "done"
@@ -150,19 +152,12 @@ def exported(api: Server, token: str) -> bytes:
 class TestTheFiles:
     @pytest.mark.parametrize("name", [*HOSTILE, HOSTILE_NAME])
     def test_no_name_leaves_its_place(self, name: str) -> None:
-        plain, hostile = generated(), generated(name, service_id=name)
-        assert {path for path in plain if plain[path] != hostile[path]} <= NAMED
-        assert hostile.keys() == plain.keys()
-        project = tomllib.loads(hostile["pyproject.toml"].decode())["project"]
-        assert project["dependencies"]
-        assert set(project["name"]) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-        json.loads(hostile["manifest.json"])
-        assert variables_of(hostile[".env.example"]) == variables_of(plain[".env.example"])
-        # A code span has one line; so the document has the same lines but for what they name.
-        for before, after in zip(
-            lines_of(plain["README.md"]), lines_of(hostile["README.md"]), strict=True
-        ):
-            assert before == after or "`" in after or "docker" in after
+        compare_with_plain(name)
+
+    @settings(max_examples=40, deadline=None)
+    @given(name=unicode_text)
+    def test_no_text_at_all_does(self, name: str) -> None:
+        compare_with_plain(name)
 
     def test_it_is_what_the_template_promises(self) -> None:
         files = generated()
@@ -212,6 +207,38 @@ class TestTheFiles:
         for each in [*declared["dependencies"], *declared["optional-dependencies"]["test"]]:
             requirement = Requirement(each)
             assert requirement.specifier.contains(versions[1][requirement.name])
+
+
+def compare_with_plain(name: str) -> None:
+    """Fail where a service's name, description and id change more than what they may stand in."""
+    plain, hostile = generated(), generated(name, service_id=name)
+    assert hostile.keys() == plain.keys()
+    assert {path for path in plain if plain[path] != hostile[path]} <= NAMED
+    json.loads(hostile["manifest.json"])
+
+    declared = tomllib.loads(hostile["pyproject.toml"].decode())
+    slug = declared["project"].pop("name")
+    assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", slug)
+    expected = tomllib.loads(plain["pyproject.toml"].decode())
+    assert expected["project"].pop("name") == "shop"
+    assert declared == expected
+
+    assert variables_of(hostile[".env.example"]) == variables_of(plain[".env.example"])
+    pairs = zip(lines_of(plain["README.md"]), lines_of(hostile["README.md"]), strict=True)
+    for before, after in pairs:
+        place = before.partition("`Shop`" if "`Shop`" in before else "`482913749123`")
+        if place[1]:
+            assert after.startswith(place[0])
+            assert after.endswith(place[2])
+            assert is_one_code_span(after[len(place[0]) : len(after) - len(place[2])])
+        else:
+            assert after == before.replace(" shop", f" {slug}")
+
+
+def is_one_code_span(markdown: str) -> bool:
+    """Whether CommonMark reads the line as a code span and nothing beside it."""
+    found = re.fullmatch(r"(`+)([^`].*[^`])\1", markdown) or re.fullmatch(r"(`+)([^`])\1", markdown)
+    return found is not None and found[1] not in re.findall(r"`+", found[2])
 
 
 def variables_of(content: bytes) -> dict[str, str]:

@@ -12,10 +12,14 @@ _metrics_folder = tempfile.mkdtemp(prefix="metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 from app.logs import configure_logging
-from app.settings import load_settings, number
+from app.settings import SettingError, load_settings, number
 
-# A setting that can't be used ends gunicorn here, and not each of its workers again and again.
-_settings = load_settings(os.environ)
+try:
+    # Here it ends gunicorn once, and not each of its workers again and again.
+    _settings = load_settings(os.environ)
+except SettingError:
+    os.rmdir(_metrics_folder)
+    raise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{number(os.environ, 'PORT', 5000, 1, 65535)}"
 workers = number(os.environ, "WEB_CONCURRENCY", 1, 1, 64)

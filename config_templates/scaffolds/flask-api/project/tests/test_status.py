@@ -4,6 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import create_app
+from app.extensions import db
 
 
 def samples(client, headers=None):
@@ -26,9 +27,11 @@ def test_it_is_healthy(client):
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:9/x", "sqlite:///{}/without-tables"])
 def test_without_its_database_it_is_not(tmp_path, url):
     environ = {"DATABASE_URL": url.format(tmp_path), "JWT_SECRET": "s" * 32}
-    client = create_app(environ).test_client()
-    answer = client.get("/health")
+    app = create_app(environ)
+    answer = app.test_client().get("/health")
     assert (answer.status_code, answer.json["status"]) == (503, "unhealthy")
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_requests_are_counted_by_route_and_never_by_path(client, alice):
