@@ -1,0 +1,1 @@
+"""The API, by audience: `status` for operators, `auth`, `api` for users, `admin`."""
