@@ -10,9 +10,9 @@ import re
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,8 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
-# The application refuses longer bodies, before it reads them where their length is told.
-_LONGEST_BODY = 1024 * 1024
-_LONGEST_HEAD = 64 * 1024
-_LONGEST_LINE = 8190
+from cms_services.arriving import ArrivingRequest, State
+
 _ONE_READ = 64 * 1024
 # Of all requests that are on their way; the oldest makes room.
 _MOST_HELD = 64 * 1024 * 1024
@@ -34,9 +32,6 @@ _ANSWER_SECONDS = 30.0
 _FAREWELL_SECONDS = 2.0
 _MOST_FAREWELLS = 128
 
-_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
-_EXPECTS_CONTINUE = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {
     400: "Bad Request",
@@ -46,92 +41,7 @@ _REASONS = {
 }
 
 
-class State(Enum):
-    """How far a request has arrived."""
-
-    PARTIAL = auto()
-    # A thread has to wait for nothing more, be it to answer the request or to refuse it.
-    READY = auto()
-    BROKEN_OFF = auto()
-    HEAD_TOO_LONG = auto()
-    BODY_TOO_LONG = auto()
-
-
 _STATUS_OF_STATE = {State.BROKEN_OFF: 400, State.HEAD_TOO_LONG: 431, State.BODY_TOO_LONG: 413}
-
-
-class ArrivingRequest:
-    """The bytes of a request as far as they are here, and how many are still to come.
-
-    Only says when to wait no longer. What the bytes mean is gunicorn's parser's to say.
-    """
-
-    def __init__(self) -> None:
-        self.received = bytearray()
-        self.expects_continue = False
-        self._body_at = 0
-        self._end = 0
-        self._chunk_at = 0
-        self._length_of_chunks = 0
-
-    def add(self, data: bytes) -> State:
-        self.received += data
-        if not self._body_at:
-            # Three bytes of the end may have come before.
-            found = self.received.find(b"\r\n\r\n", max(0, len(self.received) - len(data) - 3))
-            if found < 0:
-                return self._state_of_head()
-            self._body_at = found + 4
-            self._read_head(bytes(self.received[: found + 2]))
-        if self._chunk_at:
-            return self._state_of_chunks()
-        return State.READY if len(self.received) >= self._end else State.PARTIAL
-
-    def _state_of_head(self) -> State:
-        if self.received.count(b"\n") != self.received.count(b"\r\n"):
-            return State.READY
-        if len(self.received) > _LONGEST_LINE + 2:
-            if self.received.find(b"\r\n", 0, _LONGEST_LINE + 2) < 0:
-                return State.READY
-            if len(self.received) > _LONGEST_HEAD:
-                return State.HEAD_TOO_LONG
-        return State.PARTIAL
-
-    def _read_head(self, head: bytes) -> None:
-        if _CHUNKED.search(head):
-            self._chunk_at = self._body_at
-        elif told := _CONTENT_LENGTH.search(head):
-            # What has more digits is too large in any case.
-            length = int(told[1].lstrip(b"0")[:20] or 0)
-            self._end = self._body_at + (length if length <= _LONGEST_BODY else 0)
-        self.expects_continue = bool(_EXPECTS_CONTINUE.search(head))
-
-    def _state_of_chunks(self) -> State:
-        """Goes on at the chunk that was not whole the last time (RFC 9112, section 7.1)."""
-        while True:
-            end = self.received.find(b"\r\n", self._chunk_at)
-            if end < 0:
-                too_long = len(self.received) - self._chunk_at > _LONGEST_LINE
-                return State.READY if too_long else self._within_bounds()
-            try:
-                size = int(self.received[self._chunk_at : end].partition(b";")[0], 16)
-            except ValueError:
-                return State.READY
-            if size <= 0:
-                ended = self.received.find(b"\r\n\r\n", end) >= 0
-                return State.READY if ended else self._within_bounds()
-            following = end + 2 + size + 2
-            if self._length_of_chunks + size > _LONGEST_BODY:
-                return State.BODY_TOO_LONG
-            if following > len(self.received):
-                return self._within_bounds()
-            self._length_of_chunks += size
-            self._chunk_at = following
-
-    def _within_bounds(self) -> State:
-        # Twice as long, for the sake of what stands around the chunks.
-        too_long = len(self.received) - self._body_at > 2 * _LONGEST_BODY
-        return State.BODY_TOO_LONG if too_long else State.PARTIAL
 
 
 class TimedUnreader(SocketUnreader):
@@ -207,8 +117,13 @@ class IntakeWorker(ThreadWorker):
 
     # How long a client may take to send a request; gunicorn_conf.py sets it.
     request_seconds = 30.0
+    # Request lines of which one is answered at a time, so that many of them at once, which take
+    # long, leave the threads to what is quick.
+    one_at_a_time = re.compile(rb"(?!)")
 
     def init_process(self) -> None:
+        self.queued: deque[Connection] = deque()
+        self.having_turn: Connection | None = None
         self.receiving: dict[Connection, None] = {}
         self.leaving: dict[Connection, float] = {}
         super().init_process()
@@ -296,10 +211,24 @@ class IntakeWorker(ThreadWorker):
             self._pass_on(conn, state)
 
     def _pass_on(self, conn: Connection, state: State) -> None:
-        if state is State.READY:
-            super().enqueue_req(conn)
-        else:
+        if state is not State.READY:
             self._refuse(conn, _STATUS_OF_STATE[state])
+        elif self.one_at_a_time.match(conn.arriving.received):
+            self.queued.append(conn)
+            self._give_turn()
+        else:
+            super().enqueue_req(conn)
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        if conn is self.having_turn:
+            self.having_turn = None
+            self._give_turn()
+        super().finish_request(conn, fs)
+
+    def _give_turn(self) -> None:
+        if self.having_turn is None and self.queued:
+            self.having_turn = self.queued.popleft()
+            super().enqueue_req(self.having_turn)
 
     def _stop_receiving(self, conn: Connection) -> None:
         del self.receiving[conn]

@@ -37,10 +37,14 @@ def scaffold_files(subject: Subject) -> dict[str, bytes]:
     files = {
         _path_in_project(path.relative_to(folder)): _content(path, values)
         for path in sorted(folder.rglob("*"))
-        # Installing a wheel compiles what is Python in it.
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not _is_left_over(path.relative_to(folder))
     }
     return with_manifest(files, "scaffold", subject, [])
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a tool left this behind: installing a wheel compiles what is Python in it."""
+    return any(each == "__pycache__" or each.startswith(".") for each in path.parts)
 
 
 def _content(path: Path, values: dict[str, Any]) -> bytes:

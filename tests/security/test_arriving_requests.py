@@ -2,7 +2,7 @@
 
 import pytest
 
-from cms_services.intake import ArrivingRequest, State
+from cms_services.arriving import ArrivingRequest, State
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\n"
