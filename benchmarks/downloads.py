@@ -15,12 +15,12 @@ from typing import Any
 
 from flask import Flask
 
-from benchmarks.servers import Load, installation, wrk
+from benchmarks.servers import Load, installation, wrk, wrk_beside
 from cms_services import create_app
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import hash_password
 from cms_services.accounts.sessions import begin_session
-from cms_services.accounts.tokens import Lifetimes, issue_tokens
+from cms_services.accounts.tokens import issue_tokens
 from cms_services.actor import ANONYMOUS, Actor
 from cms_services.catalogue.models import Service
 from cms_services.downloads.bundles import BUNDLES
@@ -129,16 +129,14 @@ def _fill(app: Flask) -> tuple[str, dict[str, list[str]]]:
             actor = Actor(user_id=user.id, role=Role.USER)
             for number in range(_AT_ONCE):
                 kind = ("kubernetes", "hosting")[number % 2]
-                new = NewService(
-                    f"Shop {number}", ServiceType(kind), configuration=_TYPICAL
-                )
+                new = NewService(f"Shop {number}", ServiceType(kind), configuration=_TYPICAL)
                 paths.setdefault(kind, []).append(_path(create_service(actor, new)))
             new = NewService("Scaffold", ServiceType.API, template="flask-api")
             service = create_service(actor, new)
             paths["scaffold"] = [f"/api/services/{service.service_id}/scaffold"]
-            session = begin_session(ANONYMOUS, user, token_lifetimes().session)
-        token = issue_tokens(session, current_signing_keys(), token_lifetimes()).access_token
-        db.session.commit()
+            lifetimes = token_lifetimes()
+            session = begin_session(ANONYMOUS, user, lifetimes.session)
+            token = issue_tokens(session, current_signing_keys(), lifetimes).access_token
     return token, paths
 
 

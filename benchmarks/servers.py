@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,25 @@ def gunicorn(
         process.wait(20)
 
 
+@contextlib.contextmanager
+def installation(environment: dict[str, str]) -> Iterator[str]:
+    """Serve the application as `cms-services run` does, on a free port; gives its base URL."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cms_services", "run"],
+        env=os.environ | environment | {"PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/readyz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
 def wrk(
     url: str,
     seconds: int,
@@ -63,6 +82,19 @@ def wrk(
     script: Path | None = None,
 ) -> Load:
     """Load a URL with wrk for some seconds."""
+    with wrk_beside(url, seconds, connections, headers, script) as result:
+        return result()
+
+
+@contextlib.contextmanager
+def wrk_beside(
+    url: str,
+    seconds: int,
+    connections: int,
+    headers: dict[str, str] | None = None,
+    script: Path | None = None,
+) -> Iterator[Callable[[], Load]]:
+    """Load a URL with wrk for some seconds while the block runs; the result waits for its end."""
     if shutil.which("wrk") is None:
         sys.exit("wrk is needed: apt-get install wrk")
     command = ["wrk", "--latency", f"-d{seconds}s", f"-c{connections}", "-t1"]
@@ -70,7 +102,11 @@ def wrk(
         command += ["-H", f"{name}: {value}"]
     if script is not None:
         command += ["-s", str(script)]
-    text = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    with subprocess.Popen([*command, url], stdout=subprocess.PIPE, text=True) as process:
+        yield lambda: _read_load(process.communicate()[0])
+
+
+def _read_load(text: str) -> Load:
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(
         r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
