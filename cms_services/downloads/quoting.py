@@ -4,10 +4,13 @@ A filter gives the text in its quoted form, or raises Inexpressible where the fo
 """
 
 import json
+import re
 import shlex
+import unicodedata
 from collections.abc import Callable
 
 _SHORT_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ZONE_STRING_LENGTH = 255
 _UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
 
 
@@ -101,6 +104,104 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def _zone(text: str) -> str:
+    """The character-strings of a TXT record (RFC 1035, 5.1), of at most 255 octets each."""
+    octets = _octets(text)
+    pieces = [
+        octets[start : start + _ZONE_STRING_LENGTH]
+        for start in range(0, len(octets) or 1, _ZONE_STRING_LENGTH)
+    ]
+    return " ".join('"' + "".join(map(_zone_octet, piece)) + '"' for piece in pieces)
+
+
+def _zone_octet(octet: int) -> str:
+    character = chr(octet)
+    if character in '"\\':
+        return f"\\{character}"
+    return character if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
+
+
+def _mailbox(text: str) -> str:
+    """An e-mail address as the name that a SOA record has for it (RFC 1035, 8)."""
+    local, _, domain = text.rpartition("@")
+    if not local or not local.isascii() or not local.isprintable() or not domain:
+        raise Inexpressible(text)
+    escaped = (each if each.isalnum() or each in "-_" else f"\\{each}" for each in local)
+    return f"{''.join(escaped)}.{_word(domain)}."
+
+
+def _sql_identifier(text: str) -> str:
+    """A name in PostgreSQL and in standard SQL."""
+    if not text:
+        raise Inexpressible(text)
+    return _doubled(text, '"')
+
+
+def _sql_literal(text: str) -> str:
+    """A string of PostgreSQL, where standard_conforming_strings is on, and of standard SQL."""
+    return _doubled(text, "'")
+
+
+def _mysql_identifier(text: str) -> str:
+    """A name in MariaDB and MySQL, which know no characters beyond U+FFFF in names."""
+    if not text or text.endswith(" ") or any(ord(each) > 0xFFFF for each in text):
+        raise Inexpressible(text)
+    return _doubled(text, "`")
+
+
+def _mysql_database_pattern(text: str) -> str:
+    """A database in a GRANT of MariaDB and MySQL, where `_` and `%` stand for other characters."""
+    return _mysql_identifier(re.sub(r"([\\_%])", r"\\\1", text))
+
+
+def _mysql_literal(text: str) -> str:
+    """A string of MariaDB and MySQL, where sql_mode does not hold NO_BACKSLASH_ESCAPES."""
+    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return _doubled(escaped, "'")
+
+
+def _pgpass(text: str) -> str:
+    """A field of PostgreSQL's password file: one line, in which `:` ends a field."""
+    _refuse_controls(text)
+    return text.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _pgservice(text: str) -> str:
+    """A value of PostgreSQL's connection service file, which knows no quotes at all."""
+    _refuse_controls(text)
+    if not text or text != text.strip():
+        raise Inexpressible(text)
+    return text
+
+
+def _mycnf(text: str) -> str:
+    """A double-quoted value of an option file of MariaDB and MySQL."""
+    _refuse_controls(text)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _doubled(text: str, quote: str) -> str:
+    _octets(text)
+    if "\0" in text:
+        raise Inexpressible(text)
+    return quote + text.replace(quote, quote * 2) + quote
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Inexpressible(text) from error
+
+
+def _refuse_controls(text: str) -> None:
+    """Refuse what ends a line; other marks mean themselves to programs that read octets."""
+    _octets(text)
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise Inexpressible(text)
+
+
 def _refuse(text: str, characters: str) -> None:
     if not text.isprintable() or set(characters) & set(text):
         raise Inexpressible(text)
@@ -116,4 +217,14 @@ QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
     "word": _word,
     "comment": _comment,
     "code": _code,
+    "zone": _zone,
+    "mailbox": _mailbox,
+    "sql_identifier": _sql_identifier,
+    "sql_literal": _sql_literal,
+    "mysql_identifier": _mysql_identifier,
+    "mysql_database_pattern": _mysql_database_pattern,
+    "mysql_literal": _mysql_literal,
+    "pgpass": _pgpass,
+    "pgservice": _pgservice,
+    "mycnf": _mycnf,
 }
