@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 _SHORT_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ZONE_STRING_LENGTH = 255
+_ZONE_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
 
 
@@ -121,6 +122,13 @@ def _zone_octet(octet: int) -> str:
     return character if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
 
 
+def _zone_name(text: str) -> str:
+    """A name of a zone file, always written from the root; "." is the root itself."""
+    if text != "." and not _ZONE_NAME.fullmatch(text):
+        raise Inexpressible(text)
+    return f"{text.removesuffix('.')}."
+
+
 def _mailbox(text: str) -> str:
     """An e-mail address as the name that a SOA record has for it (RFC 1035, 8)."""
     local, _, domain = text.rpartition("@")
@@ -218,6 +226,7 @@ QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
     "comment": _comment,
     "code": _code,
     "zone": _zone,
+    "zone_name": _zone_name,
     "mailbox": _mailbox,
     "sql_identifier": _sql_identifier,
     "sql_literal": _sql_literal,
