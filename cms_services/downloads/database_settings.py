@@ -28,7 +28,8 @@ _VARIABLES = {
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*")
 _ANY_TEXT = re.compile(r".*", re.DOTALL)
-_LONGEST_NAME = {POSTGRESQL: 63, MARIADB: 64, MYSQL: 32, REDIS: 63, MONGODB: 63}
+_LONGEST_DATABASE = {POSTGRESQL: 63, MARIADB: 64, MYSQL: 64, MONGODB: 63}
+_LONGEST_ACCOUNT = {POSTGRESQL: 63, MARIADB: 80, MYSQL: 32, REDIS: 80, MONGODB: 80}
 _LONGEST_PASSWORD = 250
 _MAX_REDIS_DATABASE = 9999
 _NOT_IN_MONGODB_NAMES = frozenset('/\\. "$*<>:|?')
@@ -160,7 +161,7 @@ def _database(document: Document, stated: Item, engine: str, slug: str) -> str:
             if variables.plain.get(name):
                 stated = Item(f"environment.{name}", variables.plain[name])
                 break
-    named = _name(stated, engine)
+    named = _name(stated, engine, _LONGEST_DATABASE[engine])
     if named is None:
         return slug
     if engine == MONGODB and _NOT_IN_MONGODB_NAMES & set(named):
@@ -170,9 +171,8 @@ def _database(document: Document, stated: Item, engine: str, slug: str) -> str:
     return named
 
 
-def _name(item: Item, engine: str) -> str | None:
+def _name(item: Item, engine: str, longest: int) -> str | None:
     """A name that the engine can have, of a database or of an account."""
-    longest = _LONGEST_NAME[engine]
     hint = f"Takes a printable name of at most {longest} octets."
     text = item.text(_ANY_TEXT, hint)
     if text is None:
@@ -206,14 +206,14 @@ def _account_of_connection(connection: Item, engine: str) -> list[Account]:
 
 
 def _account_without_a_name(engine: str, slug: str) -> Account:
-    name = "default" if engine == REDIS else slug[: _LONGEST_NAME[engine]]
+    name = "default" if engine == REDIS else slug[: _LONGEST_ACCOUNT[engine]]
     if name in _SYSTEM_ACCOUNTS.get(engine, ()) or name.startswith(("pg_", "svc_")):
-        name = f"app_{name}"[: _LONGEST_NAME[engine]]
+        name = f"app_{name}"[: _LONGEST_ACCOUNT[engine]]
     return Account(name, _label(name, 1, set()), "owner", Secret("", None, False))
 
 
 def _account_name(item: Item, engine: str) -> str | None:
-    name = _name(item, engine)
+    name = _name(item, engine, _LONGEST_ACCOUNT[engine])
     # svc_ begins the names of the roles that grants.sql makes.
     taken = engine == POSTGRESQL and (name or "").startswith(("pg_", "svc_"))
     if name in _SYSTEM_ACCOUNTS.get(engine, ()) or taken:

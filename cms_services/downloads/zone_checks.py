@@ -57,13 +57,20 @@ def _targets_have_addresses(zone: str, records: list[Record]) -> None:
             continue
         if record.type != "NS" and any(is_within(target, cut) for cut in cuts):
             continue
-        wildcard = f"*.{target.partition('.')[2]}"
-        if record.type != "NS" and target not in named and wildcard in addressed:
+        if record.type != "NS" and _wildcard_of(target, named) in addressed:
             continue
         raise refused(
             record.path if record.path.startswith("nameservers") else f"{record.path}.value",
             f"{target} is in this zone and needs an A or AAAA record.",
         )
+
+
+def _wildcard_of(name: str, named: set[str]) -> str | None:
+    """The wildcard that answers for a name (RFC 4592, 3.3.1), or None where the name is there."""
+    if any(is_within(each, name) for each in named):
+        return None
+    above = name.partition(".")[2]
+    return f"*.{above}" if f"*.{above}" in named else _wildcard_of(above, named)
 
 
 def _with_one_ttl_a_set(records: list[Record]) -> list[Record]:

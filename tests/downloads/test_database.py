@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import PGconn
+from redis.connection import parse_url
 from sqlalchemy import URL, make_url
 
 from cms_services.configuration.documents import Opened
+from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.database import database_files
 from cms_services.errors import ServiceConfigError
 from tests.databases import SERVERS, need_server
@@ -52,6 +54,8 @@ PASSWORDS = [
     "käse \u2028 \U0001f600",
     "\\n \\t \\s \\\\ [client] !include x",
 ]
+# Of this process alone, and in the name of everything that these tests make on a server.
+MARK = f"p{os.getpid()}q"
 LEVELS = ["read", "write", "owner"]
 name_texts = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=15)
 password_texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
@@ -90,7 +94,7 @@ def postgresql() -> Iterator[URL]:
     except psycopg.OperationalError:
         need_server("postgresql does not answer")
     yield url
-    mark = f"%{os.getpid()}%"
+    mark = f"%{MARK}%"
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as server:
         for kind, query in {
             "DATABASE": "SELECT datname FROM pg_database WHERE datname LIKE %s",
@@ -113,10 +117,9 @@ def run_psql(files: dict[str, bytes], path: str, url: URL, database: str) -> Non
 def test_postgresql_takes_the_grants_and_its_users_may_do_what_they_should(
     postgresql: URL, tmp_path: Path
 ) -> None:
-    mark = str(os.getpid())
-    database = f'it\'s "{mark}" $grants$ = :x \\ä'
+    database = f'it\'s "{MARK}" $grants$ = :x \\ä'
     users = [
-        a_user(f"{name} {mark}", password, LEVELS[number % 3])
+        a_user(f"{name} {MARK}", password, LEVELS[number % 3])
         for number, (name, password) in enumerate(zip(NAMES, PASSWORDS, strict=True))
     ]
     networking = {"host": postgresql.host, "port": postgresql.port or 5432}
@@ -125,7 +128,7 @@ def test_postgresql_takes_the_grants_and_its_users_may_do_what_they_should(
         "networking": networking,
         "users": users,
     }
-    files = database_files(a_subject(config, service_id=f"9{mark}"))
+    files = database_files(a_subject(config, service_id=f"9{MARK}"))
     for _ in range(2):
         run_psql(files, "create-database.sql", postgresql, postgresql.database or "postgres")
         run_psql(files, "grants.sql", postgresql, database)
@@ -225,22 +228,21 @@ def test_libpq_reads_every_name_and_password_back(
 
 
 def test_a_masked_password_is_never_set(postgresql: URL) -> None:
-    mark = str(os.getpid())
     networking = {"host": postgresql.host, "port": postgresql.port or 5432}
-    users = [{"name": f"masked{mark}", "password": "encrypted"}]
+    users = [{"name": f"masked{MARK}", "password": "encrypted"}]
     config = {
         "networking": networking,
-        "environment": {"POSTGRES_DB": f"masked{mark}"},
+        "environment": {"POSTGRES_DB": f"masked{MARK}"},
         "users": users,
     }
-    files = database_files(a_subject(config, service_id=f"8{mark}"))
+    files = database_files(a_subject(config, service_id=f"8{MARK}"))
     assert json.loads(files["manifest.json"])["maskedFields"] == ["users[0].password"]
     assert b":REPLACE_ME\n" in files[".pgpass"]
     run_psql(files, "create-database.sql", postgresql, "postgres")
-    run_psql(files, "grants.sql", postgresql, f"masked{mark}")
+    run_psql(files, "grants.sql", postgresql, f"masked{MARK}")
     with psycopg.connect(postgresql.render_as_string(hide_password=False)) as connection:
         query = "SELECT rolpassword, rolsuper FROM pg_authid WHERE rolname = %s"
-        assert connection.execute(query, [f"masked{mark}"]).fetchone() == (None, False)
+        assert connection.execute(query, [f"masked{MARK}"]).fetchone() == (None, False)
 
 
 def test_grants_are_refused_in_another_database(postgresql: URL) -> None:
@@ -264,7 +266,7 @@ def mariadb() -> Iterator[URL]:
     except pymysql.OperationalError:
         need_server("mariadb does not answer")
     yield url
-    mark = f"%{os.getpid()}%"
+    mark = f"%{MARK}%"
     with closing(connect_to_mariadb(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE %s", [mark]
@@ -298,10 +300,9 @@ def run_mariadb(files: dict[str, bytes], url: URL) -> None:
 def test_mariadb_takes_the_grants_and_its_users_may_do_what_they_should(
     mariadb: URL, tmp_path: Path
 ) -> None:
-    mark = str(os.getpid())
-    database = f"it's `{mark}` _%\\ä"
+    database = f"it's `{MARK}` _%\\ä"
     users = [
-        a_user(f"{name} {mark}", password, LEVELS[number % 3])
+        a_user(f"{name} {MARK}", password, LEVELS[number % 3])
         for number, (name, password) in enumerate(zip(NAMES, PASSWORDS, strict=True))
     ]
     config = {
@@ -390,9 +391,9 @@ def test_an_option_file_is_read_back_as_it_was_meant(
 
 
 def test_a_masked_account_of_mariadb_stays_locked(mariadb: URL) -> None:
-    users = [{"name": f"masked{os.getpid()}", "password": {"secret": True, "value": "PLAINTEXT"}}]
+    users = [{"name": f"masked{MARK}", "password": {"secret": True, "value": "PLAINTEXT"}}]
     config = a_database("mariadb", networking={"host": "db.example.com", "ssl": True}, users=users)
-    config["databases"] = [{"connection": {"database": f"masked{os.getpid()}"}}]
+    config["databases"] = [{"connection": {"database": f"masked{MARK}"}}]
     files = database_files(a_subject(config))
     run_mariadb(files, mariadb)
     with closing(connect_to_mariadb(mariadb)) as connection, connection.cursor() as cursor:
@@ -452,6 +453,19 @@ def test_a_connection_string_is_what_the_engine_s_clients_take(
     config: dict[str, Any], url: str
 ) -> None:
     assert urls(database_files(a_subject(config))) == [url]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_redis_s_client_reads_the_connection_string_back(password: str) -> None:
+    config = a_database("redis", users=[a_user(NAMES[6], password)])
+    (url,) = urls(database_files(a_subject(config)))
+    assert parse_url(url) == {
+        "username": NAMES[6],
+        "password": password,
+        "host": "127.0.0.1",
+        "port": 1,
+        "db": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -557,3 +571,13 @@ def test_a_document_in_snake_case_or_with_lists_of_privileges_is_read_as_well() 
     assert "# a: write\nDATABASE_URL=" in env
     assert "# A: read\nDATABASE_URL_A_2=" in env
     assert "# ä: owner\nDATABASE_URL_A_3=" in env
+
+
+@ENGINES
+def test_equal_services_give_equal_archives_that_unpack_in_their_folder(engine: str) -> None:
+    config = a_database(engine, databases=[{"connection": {"database": "1"}}])
+    for identity in HOSTILE:
+        archives = {
+            zip_bytes(database_files(a_subject(config, service_id=identity))) for _ in range(2)
+        }
+        assert len(archives) == 1

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.domain import domain_files
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text
@@ -274,3 +275,12 @@ def test_a_long_domain_has_a_file_name_that_systems_take() -> None:
         if "zone" in path
     )
     assert len(path) <= 255
+
+
+def test_equal_services_give_equal_archives_that_unpack_in_their_folder() -> None:
+    for identity in HOSTILE:
+        config = GOOD if identity else {}
+        archives = {
+            zip_bytes(domain_files(a_subject(config, service_id=identity))) for _ in range(2)
+        }
+        assert len(archives) == 1

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cms_services.configuration.documents import Opened
+from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.server import server_files
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text, variable_values
@@ -257,3 +258,13 @@ def test_a_setting_that_cannot_be_used_is_named_by_its_path(
     with pytest.raises(ServiceConfigError) as refusal:
         server_files(a_subject(config, type="vps"))
     assert list(refusal.value.details) == [path]
+
+
+@pytest.mark.parametrize("kind", ["vps", "cloud"])
+def test_equal_services_give_equal_archives_that_unpack_in_their_folder(kind: str) -> None:
+    for identity in HOSTILE:
+        archives = {
+            zip_bytes(server_files(a_subject(GOOD, type=kind, service_id=identity)))
+            for _ in range(2)
+        }
+        assert len(archives) == 1
