@@ -10,7 +10,9 @@ import unicodedata
 from collections.abc import Callable
 
 _SHORT_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ZONE_STRING_LENGTH = 255
+_MYSQL_ESCAPES = {"'": "''", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\x1a": "\\Z"}
+_MYSQL_NAME = 64
+_ZONE_STRING = 255
 _ZONE_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
 
@@ -106,20 +108,15 @@ def _code(text: str) -> str:
 
 
 def _zone(text: str) -> str:
-    """The character-strings of a TXT record (RFC 1035, 5.1), of at most 255 octets each."""
-    octets = _octets(text)
-    pieces = [
-        octets[start : start + _ZONE_STRING_LENGTH]
-        for start in range(0, len(octets) or 1, _ZONE_STRING_LENGTH)
-    ]
-    return " ".join('"' + "".join(map(_zone_octet, piece)) + '"' for piece in pieces)
+    """Quoted strings of a zone file (RFC 1035, 5.1): several where one can't hold the text."""
+    data = _utf8(text)
+    parts = [data[at : at + _ZONE_STRING] for at in range(0, len(data), _ZONE_STRING)] or [b""]
+    return " ".join('"' + "".join(map(_zone_byte, part)) + '"' for part in parts)
 
 
-def _zone_octet(octet: int) -> str:
-    character = chr(octet)
-    if character in '"\\':
-        return f"\\{character}"
-    return character if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
+def _zone_byte(byte: int) -> str:
+    plain = 0x20 <= byte < 0x7F and byte not in b'"\\'
+    return chr(byte) if plain else f"\\{byte:03d}"
 
 
 def _zone_name(text: str) -> str:
@@ -138,34 +135,38 @@ def _mailbox(text: str) -> str:
     return f"{''.join(escaped)}.{_word(domain)}."
 
 
-def _sql_identifier(text: str) -> str:
-    """A name in PostgreSQL and in standard SQL."""
-    if not text:
-        raise Inexpressible(text)
-    return _doubled(text, '"')
-
-
 def _sql_literal(text: str) -> str:
-    """A string of PostgreSQL, where standard_conforming_strings is on, and of standard SQL."""
-    return _doubled(text, "'")
+    """A string in standard SQL, in which a backslash means itself."""
+    if "\0" in text:
+        raise Inexpressible(text)
+    _utf8(text)
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _mysql_identifier(text: str) -> str:
-    """A name in MariaDB and MySQL, which know no characters beyond U+FFFF in names."""
-    if not text or text.endswith(" ") or any(ord(each) > 0xFFFF for each in text):
+    """A name in MariaDB and MySQL, which know no characters beyond U+FFFF in one."""
+    if len(text) > _MYSQL_NAME:
         raise Inexpressible(text)
-    return _doubled(text, "`")
+    return _in_backticks(text)
 
 
-def _mysql_database_pattern(text: str) -> str:
-    """A database in a GRANT of MariaDB and MySQL, where `_` and `%` stand for other characters."""
-    return _mysql_identifier(re.sub(r"([\\_%])", r"\\\1", text))
+def _mysql_grant(text: str) -> str:
+    """The database of a GRANT in MariaDB and MySQL, where `_` and `%` would stand for others."""
+    return _in_backticks(re.sub(r"([\\_%])", r"\\\1", text))
+
+
+def _in_backticks(text: str) -> str:
+    if not text or text.endswith(" ") or "\0" in text or max(text) > "\uffff":
+        raise Inexpressible(text)
+    _utf8(text)
+    return "`" + text.replace("`", "``") + "`"
 
 
 def _mysql_literal(text: str) -> str:
-    """A string of MariaDB and MySQL, where sql_mode does not hold NO_BACKSLASH_ESCAPES."""
-    escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return _doubled(escaped, "'")
+    """A string in MariaDB and MySQL, unless the session has NO_BACKSLASH_ESCAPES."""
+    _utf8(text)
+    escaped = "".join(_MYSQL_ESCAPES.get(character, character) for character in text)
+    return f"'{escaped}'"
 
 
 def _pgpass(text: str) -> str:
@@ -189,23 +190,16 @@ def _mycnf(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _doubled(text: str, quote: str) -> str:
-    _octets(text)
-    if "\0" in text:
-        raise Inexpressible(text)
-    return quote + text.replace(quote, quote * 2) + quote
-
-
-def _octets(text: str) -> bytes:
+def _utf8(text: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError as error:
-        raise Inexpressible(text) from error
+    except UnicodeEncodeError:
+        raise Inexpressible(text) from None
 
 
 def _refuse_controls(text: str) -> None:
     """Refuse what ends a line; other marks mean themselves to programs that read octets."""
-    _octets(text)
+    _utf8(text)
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise Inexpressible(text)
 
@@ -228,10 +222,9 @@ QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
     "zone": _zone,
     "zone_name": _zone_name,
     "mailbox": _mailbox,
-    "sql_identifier": _sql_identifier,
     "sql_literal": _sql_literal,
     "mysql_identifier": _mysql_identifier,
-    "mysql_database_pattern": _mysql_database_pattern,
+    "mysql_grant": _mysql_grant,
     "mysql_literal": _mysql_literal,
     "pgpass": _pgpass,
     "pgservice": _pgservice,
