@@ -529,6 +529,7 @@ def test_the_name_of_a_service_changes_nothing_but_comments(engine: str) -> None
     for name in HOSTILE:
         hostile = database_files(a_subject(config, name=name))
         assert plain.keys() == hostile.keys()
+        assert hostile["README.md"].count(b"\n") == plain["README.md"].count(b"\n")
         for path in plain.keys() - {"README.md", "manifest.json"}:
             marks = ["--"] if path.endswith(".sql") else ["#"]
             assert without_comments(hostile[path], marks) == without_comments(plain[path], marks)

@@ -186,6 +186,7 @@ def test_the_name_of_a_service_changes_nothing_but_comments(name: str) -> None:
     assert lines[0][1:] == lines[1][1:]
     assert lines[1][0].startswith("; ")
     assert plain["registrar.md"] == hostile["registrar.md"]
+    assert hostile["README.md"].count(b"\n") == plain["README.md"].count(b"\n")
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,8 @@ def test_the_name_of_a_service_makes_at_most_the_host_s_name(kind: str) -> None:
     for name in HOSTILE:
         hostile = server_files(a_subject(GOOD, type=kind, name=name))
         assert plain.keys() == hostile.keys()
+        assert hostile["README.md"].count(b"\n") == plain["README.md"].count(b"\n")
+        assert yaml.safe_load(hostile["meta-data"]) == yaml.safe_load(plain["meta-data"])
         assert without_the_heading(hostile) == without_the_heading(plain)
         made = user_data(server_files(a_subject({}, type=kind, name=name)))
         assert re.fullmatch("[a-z0-9-]{1,63}", made["hostname"])
