@@ -13,10 +13,13 @@ from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
 from cms_services.configuration.resolution import resolved_configuration
 from cms_services.downloads.archive import zip_bytes
+from cms_services.downloads.database import database_files
+from cms_services.downloads.domain import domain_files
 from cms_services.downloads.hosting import hosting_files
 from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.names import file_name
 from cms_services.downloads.scaffold import scaffold_files
+from cms_services.downloads.server import server_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import (
     DomainError,
@@ -71,6 +74,12 @@ BUNDLES: dict[str, Bundle] = {
             "cluster_id",
         ),
         Bundle("hosting", "hosting bundle", {"zip": _zip_of(hosting_files)}, ServiceType.HOSTING),
+        Bundle(
+            "database", "database bundle", {"zip": _zip_of(database_files)}, ServiceType.DATABASE
+        ),
+        Bundle("domain", "zone file", {"zip": _zip_of(domain_files)}, ServiceType.DOMAIN),
+        Bundle("vps", "server set-up", {"zip": _zip_of(server_files)}, ServiceType.VPS),
+        Bundle("cloud", "server set-up", {"zip": _zip_of(server_files)}, ServiceType.CLOUD),
         Bundle("scaffold", "project scaffold", {"zip": _zip_of(scaffold_files)}),
     )
 }

@@ -128,7 +128,10 @@ def download(kind: str, name: str, value: Callable[[Thing], str]) -> Sample:
 
 DOWNLOADS: list[tuple[str, str, Callable[[Thing], str]]] = [
     ("kubernetes", "clusterId", lambda service: service.cluster_id),
-    ("hosting", "billingId", lambda service: service.billing_id),
+    *(
+        (kind, "billingId", lambda service: service.billing_id)
+        for kind in ("hosting", "database", "domain", "vps", "cloud")
+    ),
 ]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cms_services.commands.permissions import Row
+from cms_services.database import new_id
 from cms_services.legacy.actions import ACTIONS
-from cms_services.vocabulary import Permission
+from cms_services.vocabulary import TYPES_OF_FAMILY, Family, Permission
 from cms_services.web.permissions import Caller
 from tests.people import data_of, error_of
 from tests.permissions.samples import SAMPLES
@@ -20,6 +21,14 @@ on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 def strangers_service(world: World, type: str = "api") -> Thing:
     return world.new_service(type, of=world.people[Caller.OTHER_USER])
+
+
+def billed_together(world: World) -> str:
+    """The number of a bill that covers a stranger's subscription of each type."""
+    stranger, number = world.people[Caller.OTHER_USER], new_id()
+    for type in TYPES_OF_FAMILY[Family.SUBSCRIPTION]:
+        world.new_service(type, of=stranger, billing_id=number)
+    return number
 
 
 def identifiers(service: Thing) -> list[str]:
@@ -52,7 +61,7 @@ STRANGERS: dict[str, Callable[[World], list[str]]] = {
     "serviceId": lambda world: identifiers(strangers_service(world)),
     "projectId": lambda world: [world.strangers_project().id],
     "clusterId": lambda world: [strangers_service(world, "kubernetes").cluster_id],
-    "billingId": lambda world: [strangers_service(world, "hosting").billing_id],
+    "billingId": lambda world: [billed_together(world)],
 }
 _VERSION = "/api/services/{serviceId}/config/versions/{number}"
 # What belongs to something else than the path names before it, or to another account.
