@@ -125,7 +125,7 @@ def _workload(subject: Subject, name: str, namespace: str) -> dict[str, Any]:
     document = subject.document
     image, version = _image(document, name)
     scaler = autoscaler(document)
-    timeout = configured.seconds(document, "runtime.timeout", _MAX_TIMEOUT, _DEFAULT_TIMEOUT)
+    timeout = configured.seconds(document, "runtime.timeout", _MAX_TIMEOUT, 0)
     return {
         "labels": _labels(subject, name, namespace, version),
         "image": image,
@@ -137,7 +137,7 @@ def _workload(subject: Subject, name: str, namespace: str) -> dict[str, Any]:
         "memory": str(configured.memory(document, _DEFAULT_MEMORY)),
         "drain_seconds": _DRAIN_SECONDS,
         # A request that came in last may take as long as any.
-        "grace_seconds": _DRAIN_SECONDS + timeout,
+        "grace_seconds": _DRAIN_SECONDS + (timeout or _DEFAULT_TIMEOUT),
         "health_path": _health_path(document),
     }
 

@@ -1,42 +1,20 @@
 """The kubeconfig of a bundle: what it says, what it hides, and what it refuses."""
 
 import base64
-import datetime
 import json
-from functools import cache
 from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.subject import Subject
 from cms_services.errors import ServiceConfigError
+from tests.downloads.kubernetes_samples import SERVER, authority
 from tests.downloads.samples import GOOD_CONFIG, HOSTILE, a_service
 
-SERVER = "https://10.0.0.1:6443"
 USER = "shop-482913749123"
-
-
-@cache
-def authority(number: int = 1) -> tuple[str, str]:
-    """A certificate and its key, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"authority {number}")])
-    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), number)
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=365))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM).decode(), private.decode()
 
 
 def in_base64(text: str) -> str:
