@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 _MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 
+Maker = Callable[[Subject], bytes]
+
+
 @dataclass(frozen=True)
 class Download:
     """A file to hand out, whose name may have letters of any script. `sha256` is in hex."""
@@ -54,13 +57,13 @@ class Bundle:
     name: str
     # What people call it.
     title: str
-    formats: Mapping[str, Callable[[Subject], bytes]]
+    formats: Mapping[str, Maker]
     service_type: ServiceType | None = None
     named_by: str = "billing_id"
 
 
-def _zip_of(files: Callable[[Subject], dict[str, bytes]]) -> Callable[[Subject], bytes]:
-    return lambda subject: zip_bytes(files(subject))
+def _zip_of(files: Callable[[Subject], dict[str, bytes]]) -> dict[str, Maker]:
+    return {"zip": lambda subject: zip_bytes(files(subject))}
 
 
 BUNDLES: dict[str, Bundle] = {
@@ -69,18 +72,16 @@ BUNDLES: dict[str, Bundle] = {
         Bundle(
             "kubernetes",
             "Kubernetes bundle",
-            {"zip": _zip_of(kubernetes_files), "yaml": kubernetes_yaml},
+            _zip_of(kubernetes_files) | {"yaml": kubernetes_yaml},
             ServiceType.KUBERNETES,
             "cluster_id",
         ),
-        Bundle("hosting", "hosting bundle", {"zip": _zip_of(hosting_files)}, ServiceType.HOSTING),
-        Bundle(
-            "database", "database bundle", {"zip": _zip_of(database_files)}, ServiceType.DATABASE
-        ),
-        Bundle("domain", "zone file", {"zip": _zip_of(domain_files)}, ServiceType.DOMAIN),
-        Bundle("vps", "server set-up", {"zip": _zip_of(server_files)}, ServiceType.VPS),
-        Bundle("cloud", "server set-up", {"zip": _zip_of(server_files)}, ServiceType.CLOUD),
-        Bundle("scaffold", "project scaffold", {"zip": _zip_of(scaffold_files)}),
+        Bundle("hosting", "hosting bundle", _zip_of(hosting_files), ServiceType.HOSTING),
+        Bundle("database", "database bundle", _zip_of(database_files), ServiceType.DATABASE),
+        Bundle("domain", "zone file", _zip_of(domain_files), ServiceType.DOMAIN),
+        Bundle("vps", "server set-up", _zip_of(server_files), ServiceType.VPS),
+        Bundle("cloud", "server set-up", _zip_of(server_files), ServiceType.CLOUD),
+        Bundle("scaffold", "project scaffold", _zip_of(scaffold_files)),
     )
 }
 

@@ -3,11 +3,14 @@
 All functions take the document of a Subject, in which no ciphertext is left, and raise
 ServiceConfigError, which names the path, for a value that can't be used. Numbers may be strings:
 that is what form bodies make of them. An empty list is an empty object: PHP has one word for both.
+A dotted path in camelCase also finds what an older document wrote in snake_case.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from math import ceil
 from typing import Any
 
 import orjson
@@ -26,6 +29,8 @@ _BYTES_OF_UNIT = {
     "Ti": 1024**4,
 }
 _WHOLE_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s|m|h)?", re.ASCII)
+_SECONDS_OF_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_DOMAINS = 100
 
 
@@ -67,7 +72,7 @@ def whole_number(
     document: Document, paths: tuple[str, ...], low: int, high: int, default: int
 ) -> int:
     """The first of the paths that is set."""
-    path, value = _first(document, paths)
+    path, value = first(document, paths)
     if value is None:
         return default
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
@@ -84,7 +89,7 @@ def text(
 
     With `numbers`, a number counts as its digits: versions are often written so.
     """
-    _, value = _first(document, (path,))
+    path, value = first(document, (path,))
     if value is None:
         return None
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
@@ -95,9 +100,21 @@ def text(
     return match
 
 
+def seconds(document: Document, path: str, high: int, default: int) -> int:
+    """The duration at this path, in whole seconds, rounded up. A bare number counts seconds."""
+    hint = f"Takes a time of at most {high} seconds, such as 30s."
+    match = text(document, path, _DURATION, hint, numbers=True)
+    if match is None:
+        return default
+    value = ceil(float(match[1]) * _SECONDS_OF_UNIT[match[2] or "s"])
+    if value > high:
+        raise refused(path, hint)
+    return value
+
+
 def memory(document: Document, default: Memory) -> Memory:
     """What the service may use: `runtime.memory_limit`, or `memoryLimit`."""
-    path, value = _first(document, ("runtime.memory_limit", "runtime.memoryLimit"))
+    path, value = first(document, ("runtime.memory_limit", "runtime.memoryLimit"))
     if value is None:
         return default
     match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
@@ -140,34 +157,38 @@ def variables(document: Document, is_name: Callable[[str], object], hint: str) -
         return Variables({}, {})
     plain: dict[str, str] = {}
     secret: dict[str, str | None] = {}
-    for name, value in sorted(_section(environment, "environment").items()):
+    for name, value in sorted(section(environment, "environment").items()):
         path = f"environment.{name[:64]}"
         if not is_name(name):
             raise refused(path, hint)
         if isinstance(value, Opened):
-            secret[name] = _variable(str(value), path)
-        elif _is_secret(value):
+            secret[name] = scalar(value, path)
+        elif is_masked(value):
             secret[name] = None
         elif value is not None:
-            plain[name] = _variable(value, path)
+            plain[name] = scalar(value, path)
     return Variables(plain, secret)
 
 
-def _is_secret(value: Any) -> bool:
+def is_masked(value: Any) -> bool:
+    """Whether the value is a secret that must not be shown."""
+    if isinstance(value, Opened):
+        return False
     # An imported row can hold the form in which a secret is posted; it must not be shown either.
     return value == MASK or (isinstance(value, dict) and value.get("secret") is not False)
 
 
-def _variable(value: Any, path: str) -> str:
-    if isinstance(value, dict) and value.keys() <= {"value", "secret"}:
-        value = value.get("value")
+def scalar(value: Any, path: str) -> str:
+    """A value that a process gets: of any scalar its text, and no NUL in it."""
+    if isinstance(value, dict) and value.get("secret") is False:
+        value = value.get("value") if value.keys() <= {"value", "secret"} else None
     if isinstance(value, bool | int | float):
         return orjson.dumps(value).decode()
     if not isinstance(value, str):
         raise refused(path, "Takes a string.")
     if "\x00" in value or not _is_unicode(value):
         raise refused(path, "Holds a character that no environment variable can.")
-    return value
+    return str(value)
 
 
 def _is_unicode(value: str) -> bool:
@@ -178,19 +199,39 @@ def _is_unicode(value: str) -> bool:
     return True
 
 
-def _first(document: Document, paths: tuple[str, ...]) -> tuple[str, Any]:
-    """The first path that holds something, and what; null and "" count as nothing."""
+def first(document: Document, paths: tuple[str, ...]) -> tuple[str, Any]:
+    """The first path that holds something, as the document spells it, and what it holds.
+
+    Null and "" count as nothing.
+    """
     for path in paths:
-        section, _, name = path.rpartition(".")
-        value = (_section(document.get(section), section) if section else document).get(name)
+        spelled, value = _at(document, path)
         if value is not None and value != "":
-            return path, value
+            return spelled, value
     return paths[0], None
 
 
-def _section(value: Any, path: str) -> Document:
+def section(value: Any, path: str) -> Document:
+    """The object that the value is; nothing counts as an empty one."""
     if value is None or value == [] or value == "":
         return {}
     if not isinstance(value, dict):
         raise refused(path, "Takes an object.")
     return value
+
+
+def _at(document: Document, path: str) -> tuple[str, Any]:
+    value: Any = document
+    spelled = ""
+    for name in path.split("."):
+        holder = section(value, spelled)
+        if holder.get(name) in (None, "") and _snake_case(name) in holder:
+            name = _snake_case(name)
+        value = holder.get(name)
+        spelled = f"{spelled}.{name}" if spelled else name
+    return spelled, value
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)

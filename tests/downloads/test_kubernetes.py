@@ -1,72 +1,30 @@
 """The Kubernetes bundle is right for its tools, and no value leaves its place in it."""
 
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
+from cms_services.downloads.kubernetes import kubernetes_files
 from cms_services.downloads.subject import Subject
-from tests.downloads.samples import (
-    GOOD_CONFIG,
-    HOSTILE,
-    a_subject,
-    unicode_text,
-    variable_values,
-)
-
-KINDS = {
-    "00-namespace.yaml": ("v1", "Namespace"),
-    "05-serviceaccount.yaml": ("v1", "ServiceAccount"),
-    "10-configmap.yaml": ("v1", "ConfigMap"),
-    "15-secret.yaml": ("v1", "Secret"),
-    "20-deployment.yaml": ("apps/v1", "Deployment"),
-    "30-service.yaml": ("v1", "Service"),
-    "40-ingress.yaml": ("networking.k8s.io/v1", "Ingress"),
-}
-
-
-def manifests(subject: Subject) -> dict[str, Any]:
-    files = kubernetes_files(subject)
-    return {name: yaml.safe_load(files[name]) for name in KINDS}
+from cms_services.errors import ServiceConfigError
+from tests.downloads.kubernetes_samples import KINDS, manifests
+from tests.downloads.samples import GOOD_CONFIG, HOSTILE, a_subject
 
 
 def pod_of(subject: Subject) -> Any:
     return manifests(subject)["20-deployment.yaml"]["spec"]["template"]["spec"]
 
 
+def spread_of(found: dict[str, Any]) -> Any:
+    return found["20-deployment.yaml"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
+
+
 def test_manifests_are_of_the_kinds_that_a_current_cluster_serves() -> None:
     found = {name: (m["apiVersion"], m["kind"]) for name, m in manifests(a_subject()).items()}
     assert found == KINDS
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_strings_come_back_as_the_same_strings(text: str) -> None:
-    config = GOOD_CONFIG | {"environment": {"VALUE": text}}
-    found = manifests(a_subject(config, name=text, service_id=text or "1"))
-    assert found["10-configmap.yaml"]["data"] == {"VALUE": text}
-    for manifest in found.values():
-        assert manifest["metadata"]["annotations"]["kubernetes.io/description"] == text
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    name=unicode_text,
-    environment=st.dictionaries(
-        st.from_regex(r"[A-Za-z_][-._A-Za-z0-9]{0,20}", fullmatch=True),
-        variable_values,
-        max_size=5,
-    ),
-)
-def test_any_text_survives_yaml(name: str, environment: dict[str, str]) -> None:
-    service = a_subject(GOOD_CONFIG | {"environment": environment}, name=name)
-    documents = list(yaml.safe_load_all(kubernetes_yaml(service)))
-    assert [document["kind"] for document in documents] == [kind for _, kind in KINDS.values()]
-    assert documents[2]["data"] == environment
-    assert documents[0]["metadata"]["annotations"]["kubernetes.io/description"] == name
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "кириллица", "kube-system", "-" * 300, "a" * 300])
@@ -82,12 +40,18 @@ def test_names_and_labels_are_valid_whatever_the_service_is_called(name: str) ->
 def test_selectors_use_name_and_instance_alone() -> None:
     found = manifests(a_subject())
     deployment = found["20-deployment.yaml"]["spec"]
+    selectors = [
+        found["18-networkpolicy.yaml"]["spec"]["podSelector"],
+        found["50-poddisruptionbudget.yaml"]["spec"]["selector"],
+        *(each["labelSelector"] for each in spread_of(found)),
+    ]
     expected = {
         "app.kubernetes.io/name": "shop",
         "app.kubernetes.io/instance": "shop-482913749123",
     }
     assert deployment["selector"]["matchLabels"] == expected
     assert found["30-service.yaml"]["spec"]["selector"] == expected
+    assert selectors == [{"matchLabels": expected}] * 4
     assert expected.items() <= deployment["template"]["metadata"]["labels"].items()
 
 
@@ -169,34 +133,118 @@ def test_every_domain_stands_in_the_ingress() -> None:
     assert spec["tls"][0]["hosts"] == hosts
 
 
+def test_pods_spread_over_zones_and_nodes() -> None:
+    spread = spread_of(manifests(a_subject()))
+    assert [each["topologyKey"] for each in spread] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+    # One node must be enough to run it all.
+    assert {each["whenUnsatisfiable"] for each in spread} == {"ScheduleAnyway"}
+
+
+def test_a_node_can_always_be_emptied() -> None:
+    for replicas in (0, 1, 2, 50):
+        files = kubernetes_files(a_subject({"replicas": replicas}))
+        spec = yaml.safe_load(files["50-poddisruptionbudget.yaml"])["spec"]
+        assert spec["maxUnavailable"] == 1
+        assert "minAvailable" not in spec
+
+
+def test_the_network_policy_opens_the_port_alone_and_keeps_from_link_local_addresses() -> None:
+    spec = manifests(a_subject())["18-networkpolicy.yaml"]["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["ingress"] == [{"ports": [{"port": 3000, "protocol": "TCP"}]}]
+    names, everywhere = spec["egress"]
+    assert names == {
+        "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+    }
+    blocks = [ip_network(each) for to in everywhere["to"][1:] for each in to["ipBlock"]["except"]]
+    for address in ("169.254.169.254", "fe80::1", "fd00:ec2::254"):
+        assert any(ip_address(address) in block for block in blocks)
+    assert everywhere["to"][0] == {"namespaceSelector": {}}
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [
+        (None, 30),
+        ("30s", 35),
+        ("1500ms", 7),
+        ("2m", 125),
+        ("1h", 3605),
+        (45, 50),
+        ("45", 50),
+        (0.5, 6),
+        # Without a limit there is no time to go by.
+        (0, 30),
+    ],
+)
+def test_a_pod_may_finish_what_it_began(timeout: Any, seconds: int) -> None:
+    pod = pod_of(a_subject({"runtime": {"timeout": timeout}}))
+    assert pod["terminationGracePeriodSeconds"] == seconds
+    assert pod["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
+
+
+@pytest.mark.parametrize(
+    ("section", "class_name", "secret"),
+    [
+        (None, None, "shop-tls"),
+        ([], None, "shop-tls"),
+        ({"className": "nginx", "tlsSecret": "wild.example"}, "nginx", "wild.example"),
+        ({"class_name": "traefik", "tls_secret": "own"}, "traefik", "own"),
+    ],
+)
+def test_the_ingress_takes_class_and_certificate_from_the_configuration(
+    section: Any, class_name: str | None, secret: str
+) -> None:
+    spec = manifests(a_subject(GOOD_CONFIG | {"ingress": section}))["40-ingress.yaml"]["spec"]
+    assert spec.get("ingressClassName") == class_name
+    assert spec["tls"][0]["secretName"] == secret
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"ingress": {"className": "Nginx"}}, "ingress.className"),
+        ({"ingress": {"className": "a" * 254}}, "ingress.className"),
+        ({"ingress": {"class_name": 'x"\ny: z'}}, "ingress.class_name"),
+        ({"ingress": {"tlsSecret": ["a"]}}, "ingress.tlsSecret"),
+        ({"ingress": "nginx"}, "ingress"),
+        ({"runtime": {"timeout": "2h"}}, "runtime.timeout"),
+        ({"runtime": {"timeout": "soon"}}, "runtime.timeout"),
+        ({"runtime": {"timeout": -1}}, "runtime.timeout"),
+        ({"health_check": {"endpoint": "up"}}, "health_check.endpoint"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(config: Any, path: str) -> None:
+    with pytest.raises(ServiceConfigError) as refusal:
+        kubernetes_files(a_subject(config))
+    assert list(refusal.value.details) == [path]
+
+
 def test_without_a_domain_the_ingress_answers_to_no_real_one() -> None:
     rules = manifests(a_subject({}))["40-ingress.yaml"]["spec"]["rules"]
     assert [rule["host"] for rule in rules] == ["482913749123.example.invalid"]
 
 
-def test_new_variables_restart_the_pods() -> None:
-    annotations = [
-        manifests(a_subject({"environment": {"A": value}}))["20-deployment.yaml"]["spec"][
-            "template"
-        ]["metadata"]["annotations"]
-        for value in ("1", "2")
-    ]
-    assert annotations[0] != annotations[1]
-
-
-def test_other_scalars_become_the_strings_that_variables_are() -> None:
-    environment = {"I": 1, "F": 1.5, "T": True, "N": None, "W": {"value": "x", "secret": False}}
-    data = manifests(a_subject({"environment": environment}))["10-configmap.yaml"]["data"]
-    assert data == {"F": "1.5", "I": "1", "T": "true", "W": "x"}
-
-
-@pytest.mark.parametrize("environment", ["production", [], None, {}])
-def test_an_environment_without_variables_is_fine(environment: Any) -> None:
-    found = manifests(a_subject({"environment": environment}))
-    assert found["10-configmap.yaml"]["data"] == {}
-    assert found["15-secret.yaml"]["stringData"] == {}
-
-
 def test_kustomization_lists_every_manifest() -> None:
     kustomization = yaml.safe_load(kubernetes_files(a_subject())["kustomization.yaml"])
     assert kustomization["resources"] == list(KINDS)
+
+
+def with_plugin(text: str) -> dict[str, Any]:
+    cluster = {"server": "https://10.0.0.1", "exec": {"command": text or "x"}}
+    return GOOD_CONFIG | {"cluster": cluster}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_leaves_its_line_of_the_readme(text: str) -> None:
+    plain, hostile = (
+        kubernetes_files(a_subject(with_plugin(each), name=each, service_id="1"))["README.md"]
+        .decode()
+        .splitlines()
+        for each in ("Shop", text)
+    )
+    assert len(hostile) == len(plain)
+    assert [line[:1] for line in hostile] == [line[:1] for line in plain]
