@@ -22,7 +22,8 @@ export function createApp({ config, log, store }) {
 
   const app = express();
   app.set('trust proxy', config.TRUSTED_PROXIES);
-  app.use(createObserver(log, metrics), createHelmet());
+  app.set('etag', false);
+  app.use(createObserver(log, metrics), createHelmet(), forbidCaching);
   // Before the limits: whoever watches the service must not be turned away.
   app.use(statusRoutes({ store, metrics }));
   app.use(createCors(config), createRateLimit(config.RATE_LIMIT_PER_MINUTE));
@@ -33,4 +34,10 @@ export function createApp({ config, log, store }) {
   app.use(dataRoutes({ store, authenticate }));
   app.use(refuseUnknownPaths, answerErrors);
   return app;
+}
+
+/** Answers hold tokens and what belongs to one person. */
+function forbidCaching(request, response, next) {
+  response.set('Cache-Control', 'no-store');
+  next();
 }

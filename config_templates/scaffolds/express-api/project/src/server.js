@@ -47,8 +47,11 @@ async function stop(signal) {
   stopping = true;
   log.info({ signal }, 'stopping');
   const cutOff = setTimeout(() => server.closeAllConnections(), config.SHUTDOWN_SECONDS * 1000);
+  // Connections that become idle from now on would be kept for a next request.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
   await new Promise((resolve) => server.close(resolve));
   clearTimeout(cutOff);
+  clearInterval(sweep);
   await store.close();
   log.info('stopped');
   await shipper?.close();

@@ -17,7 +17,10 @@ test('a service whose database does not answer is not', async () => {
   // Nothing listens on port 1.
   const service = await serve({ MONGODB_URL: 'mongodb://127.0.0.1:1/shop' });
   const { status, body } = await service.get('/health');
+  const login = { email: 'ada@example.com', password: 'correct horse battery' };
+  const refused = await service.post('/auth/login', login);
   await service.close();
+  assert.deepEqual([refused.status, refused.body.error.code], [503, 'DATABASE_UNAVAILABLE']);
   assert.equal(status, 503);
   assert.deepEqual(body, {
     status: 'unhealthy',

@@ -67,10 +67,11 @@ test('pages of the listed origins, and no others, may call', async () => {
   }
 });
 
-test('answers say what browsers must not do with them', async () => {
+test('answers say what browsers and caches must not do with them', async () => {
   const { headers } = await service.get('/users/me');
   assert.match(headers.get('content-security-policy'), /default-src 'none'/);
   assert.equal(headers.get('x-content-type-options'), 'nosniff');
+  assert.equal(headers.get('cache-control'), 'no-store');
   assert.equal(headers.get('x-powered-by'), null);
 });
 
@@ -79,7 +80,7 @@ test('requests are measured by the template of their route', async () => {
   await service.get('/data/2');
   const { headers, text } = await service.get('/metrics');
   assert.match(headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
-  const counted = 'http_request_duration_seconds_count{method="GET",route="/data/:id",status="401"}';
-  assert.ok(text.includes(`${counted} 2`), text);
+  const labels = 'method="GET",route="/data/:id",status="401"';
+  assert.ok(text.includes(`http_request_duration_seconds_count{${labels}} 2`), text);
   assert.doesNotMatch(text, /nowhere/);
 });

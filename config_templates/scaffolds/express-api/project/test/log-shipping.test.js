@@ -72,7 +72,7 @@ test('a batch that is refused for good is given up, and the next one sent', asyn
 
 test('a buffer that is full loses its oldest entries and says how many', async () => {
   const shipper = shipperOf({ bufferBytes: 600 });
-  for (let number = 1; number <= 5; number += 1) shipper.write(line(`${number} ${'x'.repeat(100)}`));
+  for (const number of [1, 2, 3, 4, 5]) shipper.write(line(`${number} ${'x'.repeat(100)}`));
   await shipper.close();
   const [[first, second, last]] = messages();
   assert.match(first, /^4 /);

@@ -1,4 +1,5 @@
 import { ApiError, notFound } from '../errors.js';
+import { isUnreachable } from '../store/mongo.js';
 
 const CODE_OF_STATUS = {
   400: 'BAD_REQUEST',
@@ -24,6 +25,9 @@ function readable(error) {
   if (error.status >= 400 && error.status < 500) {
     const code = CODE_OF_STATUS[error.status] ?? 'BAD_REQUEST';
     return { status: error.status, code, message: 'The request could not be read.' };
+  }
+  if (isUnreachable(error)) {
+    return { status: 503, code: 'DATABASE_UNAVAILABLE', message: 'Try again later.' };
   }
   return { status: 500, code: 'INTERNAL_ERROR', message: 'Something went wrong.' };
 }

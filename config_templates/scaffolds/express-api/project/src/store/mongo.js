@@ -1,32 +1,29 @@
-import { MongoClient } from 'mongodb';
+import { MongoClient, MongoNetworkError, MongoServerSelectionError } from 'mongodb';
 import { emailTaken } from '../errors.js';
 
 const DUPLICATE_KEY = 11000;
+
+/** Whether an error says that the database could not be reached, rather than what it answered. */
+export const isUnreachable = (error) =>
+  error instanceof MongoNetworkError || error instanceof MongoServerSelectionError;
 
 /** Keeps everything in MongoDB, in the database that the URL names. */
 export class MongoStore {
   kind = 'mongodb';
   #client;
-  #database;
-  #users;
-  #items;
-  #indexes;
+  #connecting;
 
   constructor(url) {
-    // It connects at the first operation, and again whenever the database was away.
     this.#client = new MongoClient(url, {
       serverSelectionTimeoutMS: 2000,
       connectTimeoutMS: 2000,
       socketTimeoutMS: 20_000,
     });
-    this.#database = this.#client.db();
-    this.#users = this.#database.collection('users');
-    this.#items = this.#database.collection('items');
   }
 
   async ping() {
-    await this.#database.command({ ping: 1 });
-    await this.#ready();
+    await this.#connected();
+    await this.#client.db().command({ ping: 1 });
   }
 
   async close() {
@@ -34,55 +31,70 @@ export class MongoStore {
   }
 
   async createUser(user) {
-    await this.#ready();
+    const { users } = await this.#connected();
     try {
-      await this.#users.insertOne(toDocument(user));
+      await users.insertOne(toDocument(user));
     } catch (error) {
       throw error.code === DUPLICATE_KEY ? emailTaken() : error;
     }
   }
 
   async findUser(id) {
-    return fromDocument(await this.#users.findOne({ _id: id }));
+    const { users } = await this.#connected();
+    return fromDocument(await users.findOne({ _id: id }));
   }
 
   async findUserByEmail(email) {
-    return fromDocument(await this.#users.findOne({ email }));
+    const { users } = await this.#connected();
+    return fromDocument(await users.findOne({ email }));
   }
 
   async createItem(item) {
-    await this.#items.insertOne(toDocument(item));
+    const { items } = await this.#connected();
+    await items.insertOne(toDocument(item));
   }
 
   async listItems(userId, { limit, after = '' }) {
-    const found = this.#items.find({ userId, _id: { $gt: after } }).sort({ _id: 1 }).limit(limit);
+    const { items } = await this.#connected();
+    const found = items.find({ userId, _id: { $gt: after } }).sort({ _id: 1 }).limit(limit);
     return (await found.toArray()).map(fromDocument);
   }
 
   async findItem(userId, id) {
-    return fromDocument(await this.#items.findOne({ _id: id, userId }));
+    const { items } = await this.#connected();
+    return fromDocument(await items.findOne({ _id: id, userId }));
   }
 
   async updateItem(userId, id, changes) {
-    const options = { returnDocument: 'after' };
-    const filter = { _id: id, userId };
-    return fromDocument(await this.#items.findOneAndUpdate(filter, { $set: changes }, options));
+    const { items } = await this.#connected();
+    const change = [{ _id: id, userId }, { $set: changes }, { returnDocument: 'after' }];
+    return fromDocument(await items.findOneAndUpdate(...change));
   }
 
   async deleteItem(userId, id) {
-    return (await this.#items.deleteOne({ _id: id, userId })).deletedCount === 1;
+    const { items } = await this.#connected();
+    return (await items.deleteOne({ _id: id, userId })).deletedCount === 1;
   }
 
-  /** Makes the indexes once; no account is made before that, as one of them keeps addresses apart. */
-  async #ready() {
-    this.#indexes ??= Promise.all([
-      this.#users.createIndex({ email: 1 }, { unique: true }),
-      this.#items.createIndex({ userId: 1, _id: 1 }),
-    ]).catch((error) => {
-      this.#indexes = undefined;
+  /**
+   * The collections, once there is a connection. The driver restores one that it had by itself, but
+   * has to be asked again where the first failed: the database may start later than the service.
+   */
+  #connected() {
+    this.#connecting ??= this.#connect().catch((error) => {
+      this.#connecting = undefined;
       throw error;
     });
-    await this.#indexes;
+    return this.#connecting;
+  }
+
+  async #connect() {
+    await this.#client.connect();
+    const [users, items] = ['users', 'items'].map((name) => this.#client.db().collection(name));
+    // Before anything is kept, since the first of them is what keeps addresses apart.
+    await users.createIndex({ email: 1 }, { unique: true });
+    await items.createIndex({ userId: 1, _id: 1 });
+    return { users, items };
   }
 }
 
