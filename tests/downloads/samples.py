@@ -60,6 +60,12 @@ def a_subject(config: dict[str, Any] | None = None, **fields: Any) -> Subject:
     return Subject.as_shown(a_service(config, **fields))
 
 
+def opened_subject(config: dict[str, Any] | None = None, **fields: Any) -> Subject:
+    """A service whose secrets the bundle may hold: those that are Opened in the configuration."""
+    service = a_service(config, **fields)
+    return Subject(service, service.config)
+
+
 def without_comments(content: bytes, marks: str) -> list[str]:
     return [
         line for line in content.decode().split("\n") if not line.lstrip().startswith(tuple(marks))

@@ -28,7 +28,7 @@ from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.database import database_files
 from cms_services.errors import ServiceConfigError
 from tests.databases import SERVERS, need_server
-from tests.downloads.samples import HOSTILE, a_subject, program, without_comments
+from tests.downloads.samples import HOSTILE, opened_subject, program, without_comments
 
 NAMES = [
     "plain",
@@ -77,7 +77,7 @@ def urls(files: dict[str, bytes]) -> list[str]:
 
 def refused_path(config: dict[str, Any]) -> str:
     with pytest.raises(ServiceConfigError) as refusal:
-        database_files(a_subject(config))
+        database_files(opened_subject(config))
     (path,) = refusal.value.details
     return str(path)
 
@@ -128,7 +128,7 @@ def test_postgresql_takes_the_grants_and_its_users_may_do_what_they_should(
         "networking": networking,
         "users": users,
     }
-    files = database_files(a_subject(config, service_id=f"9{MARK}"))
+    files = database_files(opened_subject(config, service_id=f"9{MARK}"))
     for _ in range(2):
         run_psql(files, "create-database.sql", postgresql, postgresql.database or "postgres")
         run_psql(files, "grants.sql", postgresql, database)
@@ -212,7 +212,7 @@ def test_libpq_reads_every_name_and_password_back(
         databases=[{"connection": {"database": "d" + database}}],
         users=[a_user("u" + name, password)],
     )
-    files = database_files(a_subject(config))
+    files = database_files(opened_subject(config))
     folder = tmp_path_factory.mktemp("libpq")
     (label,) = service_labels(files)
     read = read_by_libpq(files, folder, label)
@@ -235,7 +235,7 @@ def test_a_masked_password_is_never_set(postgresql: URL) -> None:
         "environment": {"POSTGRES_DB": f"masked{MARK}"},
         "users": users,
     }
-    files = database_files(a_subject(config, service_id=f"8{MARK}"))
+    files = database_files(opened_subject(config, service_id=f"8{MARK}"))
     assert json.loads(files["manifest.json"])["maskedFields"] == ["users[0].password"]
     assert b":REPLACE_ME\n" in files[".pgpass"]
     run_psql(files, "create-database.sql", postgresql, "postgres")
@@ -246,7 +246,7 @@ def test_a_masked_password_is_never_set(postgresql: URL) -> None:
 
 
 def test_grants_are_refused_in_another_database(postgresql: URL) -> None:
-    files = database_files(a_subject(a_database("postgresql")))
+    files = database_files(opened_subject(a_database("postgresql")))
     with (
         psycopg.connect(postgresql.render_as_string(hide_password=False)) as connection,
         pytest.raises(psycopg.errors.RaiseException, match="connect to the database shop first"),
@@ -311,7 +311,7 @@ def test_mariadb_takes_the_grants_and_its_users_may_do_what_they_should(
         "environment": {"MYSQL_DATABASE": database},
         "users": users,
     }
-    files = database_files(a_subject(config))
+    files = database_files(opened_subject(config))
     for _ in range(2):
         run_mariadb(files, mariadb)
     with closing(connect_to_mariadb(mariadb)) as server, server.cursor() as cursor:
@@ -378,7 +378,7 @@ def test_an_option_file_is_read_back_as_it_was_meant(
     tmp_path_factory: pytest.TempPathFactory, name: str, password: str
 ) -> None:
     name = "u" + "".join(each for each in name if ord(each) <= 0xFFFF)
-    files = database_files(a_subject(a_database("mariadb", users=[a_user(name, password)])))
+    files = database_files(opened_subject(a_database("mariadb", users=[a_user(name, password)])))
     path = tmp_path_factory.mktemp("cnf") / "my.cnf"
     path.write_bytes(files["my.cnf"])
     command = [program("my_print_defaults"), f"--defaults-file={path}"]
@@ -394,7 +394,7 @@ def test_a_masked_account_of_mariadb_stays_locked(mariadb: URL) -> None:
     users = [{"name": f"masked{MARK}", "password": {"secret": True, "value": "PLAINTEXT"}}]
     config = a_database("mariadb", networking={"host": "db.example.com", "ssl": True}, users=users)
     config["databases"] = [{"connection": {"database": f"masked{MARK}"}}]
-    files = database_files(a_subject(config))
+    files = database_files(opened_subject(config))
     run_mariadb(files, mariadb)
     with closing(connect_to_mariadb(mariadb)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW CREATE USER %s@%s", [users[0]["name"], "%"])
@@ -452,13 +452,13 @@ def test_a_masked_account_of_mariadb_stays_locked(mariadb: URL) -> None:
 def test_a_connection_string_is_what_the_engine_s_clients_take(
     config: dict[str, Any], url: str
 ) -> None:
-    assert urls(database_files(a_subject(config))) == [url]
+    assert urls(database_files(opened_subject(config))) == [url]
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_redis_s_client_reads_the_connection_string_back(password: str) -> None:
     config = a_database("redis", users=[a_user(NAMES[6], password)])
-    (url,) = urls(database_files(a_subject(config)))
+    (url,) = urls(database_files(opened_subject(config)))
     assert parse_url(url) == {
         "username": NAMES[6],
         "password": password,
@@ -525,9 +525,9 @@ def test_the_name_of_a_service_changes_nothing_but_comments(engine: str) -> None
     config = a_database(
         engine, users=[a_user("app")], databases=[{"connection": {"database": "1"}}]
     )
-    plain = database_files(a_subject(config))
+    plain = database_files(opened_subject(config))
     for name in HOSTILE:
-        hostile = database_files(a_subject(config, name=name))
+        hostile = database_files(opened_subject(config, name=name))
         assert plain.keys() == hostile.keys()
         assert hostile["README.md"].count(b"\n") == plain["README.md"].count(b"\n")
         for path in plain.keys() - {"README.md", "manifest.json"}:
@@ -547,7 +547,7 @@ def test_a_hostile_value_is_written_whole_or_refused_by_its_path(engine: str, pl
                 holder[place] = Opened(value)
         config = {"runtime": runtime, "users": [user], "databases": [{"connection": connection}]}
         try:
-            files = database_files(a_subject(config))
+            files = database_files(opened_subject(config))
         except ServiceConfigError as refusal:
             paths = list(refusal.details)
         else:
@@ -567,7 +567,7 @@ def test_a_document_in_snake_case_or_with_lists_of_privileges_is_read_as_well() 
         a_user("A", level=[]),
         a_user("ä", level="all"),
     ]
-    files = database_files(a_subject(a_database("mariadb", users=users)))
+    files = database_files(opened_subject(a_database("mariadb", users=users)))
     env = files["connection.env"].decode()
     assert "# a: write\nDATABASE_URL=" in env
     assert "# A: read\nDATABASE_URL_A_2=" in env
@@ -579,6 +579,6 @@ def test_equal_services_give_equal_archives_that_unpack_in_their_folder(engine: 
     config = a_database(engine, databases=[{"connection": {"database": "1"}}])
     for identity in HOSTILE:
         archives = {
-            zip_bytes(database_files(a_subject(config, service_id=identity))) for _ in range(2)
+            zip_bytes(database_files(opened_subject(config, service_id=identity))) for _ in range(2)
         }
         assert len(archives) == 1

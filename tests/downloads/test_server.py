@@ -15,7 +15,7 @@ from cms_services.configuration.documents import Opened
 from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.server import server_files
 from cms_services.errors import ServiceConfigError
-from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text, variable_values
+from tests.downloads.samples import HOSTILE, opened_subject, program, unicode_text, variable_values
 
 KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB1rZXkgb2YgYSBzYW1wbGUgdGhhdCBvcGVucw== jane@example.com"
@@ -66,11 +66,11 @@ def in_a_shell(environment: bytes, *names: str) -> list[str]:
     ids=["empty", "whole", "ports", "commands"],
 )
 def test_cloud_init_takes_it(kind: str, config: dict[str, Any], tmp_path: Path) -> None:
-    check_schema(server_files(a_subject(config, type=kind)), tmp_path)
+    check_schema(server_files(opened_subject(config, type=kind)), tmp_path)
 
 
 def test_it_sets_up_what_the_configuration_says() -> None:
-    files = server_files(a_subject(GOOD, type="vps"))
+    files = server_files(opened_subject(GOOD, type="vps"))
     data = user_data(files)
     (written,) = data.pop("write_files")
     assert data == {
@@ -126,7 +126,7 @@ def test_it_sets_up_what_the_configuration_says() -> None:
 
 
 def test_a_server_never_sees_the_credentials_of_the_account() -> None:
-    files = server_files(a_subject(GOOD, type="cloud"))
+    files = server_files(opened_subject(GOOD, type="cloud"))
     assert "write_files" not in user_data(files)
     assert b"s3cret" not in files["user-data"] + files["README.md"]
     assert in_a_shell(files["cloud.env"], "APP_ENV", "TOKEN") == ["it's on", "s3cret $x"]
@@ -138,7 +138,7 @@ def test_what_is_masked_is_named_and_sets_no_password() -> None:
         "environment": {"TOKEN": "encrypted"},
         "users": [{"name": "jane", "password": {"secret": True, "value": "PLAINTEXT"}}],
     }
-    files = server_files(a_subject(config, type="vps"))
+    files = server_files(opened_subject(config, type="vps"))
     data = user_data(files)
     assert data["users"][1] == {"name": "jane", "shell": "/bin/bash", "lock_passwd": True}
     assert in_a_shell(data["write_files"][0]["content"].encode(), "TOKEN") == ["REPLACE_ME"]
@@ -158,7 +158,7 @@ def test_what_is_masked_is_named_and_sets_no_password() -> None:
 def test_hostile_values_mean_themselves(
     name: str, command: str, value: str, comment: str, password: str
 ) -> None:
-    plain = user_data(server_files(a_subject({}, type="vps")))
+    plain = user_data(server_files(opened_subject({}, type="vps")))
     user = {
         "name": "jane",
         "sshAuthorizedKeys": [f"{KEY} {comment}"[:400]],
@@ -171,7 +171,7 @@ def test_hostile_values_mean_themselves(
         "environment": {"VALUE": value, "ZLAST": "z"},
     }
     try:
-        files = server_files(a_subject(config, type="vps", name=name))
+        files = server_files(opened_subject(config, type="vps", name=name))
     except ServiceConfigError as refusal:
         (path,) = refusal.details
     else:
@@ -190,14 +190,14 @@ def test_hostile_values_mean_themselves(
 
 @pytest.mark.parametrize("kind", ["vps", "cloud"])
 def test_the_name_of_a_service_makes_at_most_the_host_s_name(kind: str) -> None:
-    plain = server_files(a_subject(GOOD, type=kind))
+    plain = server_files(opened_subject(GOOD, type=kind))
     for name in HOSTILE:
-        hostile = server_files(a_subject(GOOD, type=kind, name=name))
+        hostile = server_files(opened_subject(GOOD, type=kind, name=name))
         assert plain.keys() == hostile.keys()
         assert hostile["README.md"].count(b"\n") == plain["README.md"].count(b"\n")
         assert yaml.safe_load(hostile["meta-data"]) == yaml.safe_load(plain["meta-data"])
         assert without_the_heading(hostile) == without_the_heading(plain)
-        made = user_data(server_files(a_subject({}, type=kind, name=name)))
+        made = user_data(server_files(opened_subject({}, type=kind, name=name)))
         assert re.fullmatch("[a-z0-9-]{1,63}", made["hostname"])
 
 
@@ -212,7 +212,7 @@ def without_the_heading(files: dict[str, bytes]) -> list[Any]:
 def test_a_hostile_setting_is_written_whole_or_refused_by_its_path(field: str) -> None:
     for value in filter(None, HOSTILE):
         try:
-            files = server_files(a_subject({field: value}))
+            files = server_files(opened_subject({field: value}))
         except ServiceConfigError as refusal:
             paths = list(refusal.details)
         else:
@@ -258,7 +258,7 @@ def test_a_setting_that_cannot_be_used_is_named_by_its_path(
     config: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(ServiceConfigError) as refusal:
-        server_files(a_subject(config, type="vps"))
+        server_files(opened_subject(config, type="vps"))
     assert list(refusal.value.details) == [path]
 
 
@@ -266,7 +266,7 @@ def test_a_setting_that_cannot_be_used_is_named_by_its_path(
 def test_equal_services_give_equal_archives_that_unpack_in_their_folder(kind: str) -> None:
     for identity in HOSTILE:
         archives = {
-            zip_bytes(server_files(a_subject(GOOD, type=kind, service_id=identity)))
+            zip_bytes(server_files(opened_subject(GOOD, type=kind, service_id=identity)))
             for _ in range(2)
         }
         assert len(archives) == 1
