@@ -13,14 +13,19 @@ import yaml
 from cms_services.actor import SYSTEM
 from cms_services.downloads import bundles
 from cms_services.downloads.archive import zip_bytes
+from cms_services.downloads.database import database_files
+from cms_services.downloads.domain import domain_files
 from cms_services.downloads.hosting import hosting_files
 from cms_services.downloads.kubernetes import kubernetes_files
+from cms_services.downloads.scaffold import scaffold_files
+from cms_services.downloads.server import server_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import (
     DownloadGenerationFailed,
     ServiceConfigError,
     ValidationFailed,
 )
+from cms_services.scaffolds.templates import all_templates
 from cms_services.vocabulary import ServiceType
 from tests.downloads.samples import (
     GOOD_CONFIG,
@@ -31,6 +36,26 @@ from tests.downloads.samples import (
 
 BOTH = pytest.mark.parametrize("make", [kubernetes_files, hosting_files])
 Make = Callable[[Subject], dict[str, bytes]]
+
+
+def _scaffold_of(template: str) -> Make:
+    def make(subject: Subject) -> dict[str, bytes]:
+        subject.service.template = template
+        return scaffold_files(subject)
+
+    return make
+
+
+MAKERS: dict[str, Make] = {
+    "kubernetes": kubernetes_files,
+    "hosting": hosting_files,
+    "database": database_files,
+    "domain": domain_files,
+    "server": server_files,
+    **{template.id: _scaffold_of(template.id) for template in all_templates()},
+}
+ALL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+SECRET = "s3cret-of-a-service"
 
 
 @BOTH
@@ -54,7 +79,23 @@ def test_secrets_are_named_and_never_shown(make: Make) -> None:
         assert b"\nSEALED=REPLACE_ME\n" in files[".env.example"]
 
 
-@BOTH
+@ALL
+def test_no_masked_secret_is_in_any_file(make: Make) -> None:
+    """Whatever the form in which a row holds it: sealed, or plain as an import may leave it."""
+    forms = [{"secret": True, "sealed": f"v1:{SECRET}"}, {"secret": True, "value": SECRET}, SECRET]
+    for form in forms:
+        document = GOOD_CONFIG | {
+            "environment": {"KEY": form} if isinstance(form, dict) else {},
+            "cluster": {"server": "https://k8s.example.com", "token": form},
+            "users": [{"name": "app", "password": form}],
+            "databases": [
+                {"name": "a", "connection": {"host": "db", "password": form, "uri": form}}
+            ],
+        }
+        assert SECRET.encode() not in b"".join(make(a_subject(document)).values())
+
+
+@ALL
 def test_the_manifest_describes_every_file(make: Make) -> None:
     files = make(a_subject())
     manifest = json.loads(files.pop("manifest.json"))
@@ -66,7 +107,7 @@ def test_the_manifest_describes_every_file(make: Make) -> None:
     ]
 
 
-@BOTH
+@ALL
 def test_equal_services_give_equal_archives(make: Make) -> None:
     one, two = {"A": "1", "B": "2"}, {"B": "2", "A": "1"}
     archives = {
@@ -76,7 +117,7 @@ def test_equal_services_give_equal_archives(make: Make) -> None:
     assert len(archives) == 1
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", HOSTILE)
 def test_archives_unpack_inside_their_folder(make: Make, name: str) -> None:
     files = make(a_subject(name=name, service_id=name))
@@ -173,7 +214,7 @@ def test_both_refuse_a_setting_by_its_path(make: Make, config: Any, path: str) -
     assert path in refusal.value.message
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("config", [None, []])
 def test_a_service_without_a_configuration_gets_a_bundle(make: Make, config: Any) -> None:
     service = a_service({})
@@ -200,6 +241,10 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         ("kubernetes", "zip", "application/zip"),
         ("kubernetes", "yaml", "application/yaml"),
         ("hosting", "zip", "application/zip"),
+        ("database", "zip", "application/zip"),
+        ("domain", "zip", "application/zip"),
+        ("vps", "zip", "application/zip"),
+        ("cloud", "zip", "application/zip"),
     ],
 )
 def test_a_download_has_a_safe_name_and_leaves_a_trace(
