@@ -9,6 +9,12 @@ from collections.abc import Callable
 
 _SHORT_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
+_MYSQL_ESCAPES = {"'": "''", "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\0": "\\0", "\x1a": "\\Z"}
+_MYSQL_NAME = 64
+_POSTGRESQL_NAME = 63
+_ZONE_STRING = 255
+# Cron's own limit is 1000 bytes, with what it needs itself.
+_CRON_LENGTH = 900
 
 
 class Inexpressible(Exception):
@@ -101,6 +107,85 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def fits_crontab(text: str) -> bool:
+    """Whether the `cron` filter has a form for the text."""
+    try:
+        _cron(text)
+    except Inexpressible:
+        return False
+    return True
+
+
+def _cron(text: str) -> str:
+    """A command in a crontab, where a bare percent sign would end it (crontab(5)).
+
+    Versions of cron disagree on a backslash before another one or before a percent sign.
+    """
+    _refuse(text, "")
+    too_long = len(text.encode()) + text.count("%") > _CRON_LENGTH
+    if not text.strip() or too_long or "\\\\" in text or "\\%" in text:
+        raise Inexpressible(text)
+    return text.replace("%", "\\%")
+
+
+def _zone(text: str) -> str:
+    """Quoted strings of a zone file (RFC 1035, 5.1): several where one can't hold the text."""
+    data = _utf8(text)
+    parts = [data[at : at + _ZONE_STRING] for at in range(0, len(data), _ZONE_STRING)] or [b""]
+    return " ".join('"' + "".join(map(_zone_byte, part)) + '"' for part in parts)
+
+
+def _zone_byte(byte: int) -> str:
+    plain = 0x20 <= byte < 0x7F and byte not in b'"\\'
+    return chr(byte) if plain else f"\\{byte:03d}"
+
+
+def _sql_identifier(text: str) -> str:
+    """A name in standard SQL. PostgreSQL would cut what is longer than 63 bytes."""
+    if not text or "\0" in text or len(_utf8(text)) > _POSTGRESQL_NAME:
+        raise Inexpressible(text)
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _sql_literal(text: str) -> str:
+    """A string in standard SQL, in which a backslash means itself."""
+    if "\0" in text:
+        raise Inexpressible(text)
+    _utf8(text)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _mysql_identifier(text: str) -> str:
+    """A name in MariaDB and MySQL, which know no characters beyond U+FFFF in one."""
+    if not text or text.endswith(" ") or len(text) > _MYSQL_NAME or max(text) > "\uffff":
+        raise Inexpressible(text)
+    if "\0" in text:
+        raise Inexpressible(text)
+    _utf8(text)
+    return "`" + text.replace("`", "``") + "`"
+
+
+def _mysql_grant(text: str) -> str:
+    """The database of a GRANT in MariaDB and MySQL, where `_` and `%` would stand for others."""
+    if "\\" in text:
+        raise Inexpressible(text)
+    return _mysql_identifier(text.replace("_", "\\_").replace("%", "\\%"))
+
+
+def _mysql_literal(text: str) -> str:
+    """A string in MariaDB and MySQL, unless the session has NO_BACKSLASH_ESCAPES."""
+    _utf8(text)
+    escaped = "".join(_MYSQL_ESCAPES.get(character, character) for character in text)
+    return f"'{escaped}'"
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise Inexpressible(text) from None
+
+
 def _refuse(text: str, characters: str) -> None:
     if not text.isprintable() or set(characters) & set(text):
         raise Inexpressible(text)
@@ -116,4 +201,11 @@ QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
     "word": _word,
     "comment": _comment,
     "code": _code,
+    "cron": _cron,
+    "zone": _zone,
+    "sql_identifier": _sql_identifier,
+    "sql_literal": _sql_literal,
+    "mysql_identifier": _mysql_identifier,
+    "mysql_grant": _mysql_grant,
+    "mysql_literal": _mysql_literal,
 }
