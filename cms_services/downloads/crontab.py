@@ -54,7 +54,7 @@ def _job(given: Any, path: str) -> Job:
     if not isinstance(command, str) or not fits_crontab(command):
         hint = "Takes one line of at most 900 bytes, with no backslash before another or before %."
         raise refused(f"{path}.command", hint)
-    return Job(schedule, command.strip(), f"{path}.command")
+    return Job(schedule, command, f"{path}.command")
 
 
 def _schedule(given: Any) -> str | None:
@@ -71,9 +71,7 @@ def _schedule(given: Any) -> str | None:
 
 
 def _fits(field: str, low: int, high: int, names: dict[str, int]) -> bool:
-    return len(field) < 100 and all(
-        _part_fits(part, low, high, names) for part in field.split(",")
-    )
+    return len(field) < 100 and all(_part_fits(part, low, high, names) for part in field.split(","))
 
 
 def _part_fits(part: str, low: int, high: int, names: dict[str, int]) -> bool:

@@ -4,10 +4,10 @@ import hashlib
 import re
 from typing import Any
 
-from cms_services.configuration.documents import Document
+from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads import configured
 from cms_services.downloads.configured import Memory, Variables, refused
-from cms_services.downloads.crontab import jobs
+from cms_services.downloads.crontab import Job, jobs
 from cms_services.downloads.grants import Grants, grants
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity, unix_name
@@ -57,6 +57,7 @@ def hosting_files(subject: Subject) -> dict[str, bytes]:
         "engines": databases.engines,
         "databases_are_named": bool(document.get("databases")),
         "addresses_are_known": bool(site.ipv4 or site.ipv6),
+        "holds_secrets": _holds_secrets(variables, cron, databases),
         "records": site_records(values["hosts"], site),
     }
     files = {
@@ -70,12 +71,26 @@ def hosting_files(subject: Subject) -> dict[str, bytes]:
     return with_manifest(files, "hosting", subject, masked + databases.masked)
 
 
+def _holds_secrets(variables: Variables, cron: list[Job], databases: Grants) -> bool:
+    return (
+        len(variables.masked) < len(variables.secret)
+        or any(isinstance(job.command, Opened) for job in cron)
+        or any(
+            account.password is not None
+            for engine in databases.engines.values()
+            for account in engine.accounts.values()
+        )
+    )
+
+
 def _environment_files(variables: Variables, values: dict[str, Any]) -> dict[str, bytes]:
     """The variables with what is open, and the same without any secret, which may be shared."""
     secrets = {".env": variables.secret, ".env.example": dict.fromkeys(variables.secret)}
     files = {}
     for path, secret in secrets.items():
-        known = variables.plain | {name: value for name, value in secret.items() if value is not None}
+        known = variables.plain | {
+            name: value for name, value in secret.items() if value is not None
+        }
         fit = {name: value for name, value in known.items() if fits_env_file(value)}
         files[path] = render(
             "hosting/env.j2",

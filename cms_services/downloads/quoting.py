@@ -157,9 +157,8 @@ def _sql_literal(text: str) -> str:
 
 def _mysql_identifier(text: str) -> str:
     """A name in MariaDB and MySQL, which know no characters beyond U+FFFF in one."""
-    if not text or text.endswith(" ") or len(text) > _MYSQL_NAME or max(text) > "\uffff":
-        raise Inexpressible(text)
-    if "\0" in text:
+    unfit = not text or text.endswith(" ") or "\0" in text or max(text) > "\uffff"
+    if unfit or len(text) > _MYSQL_NAME:
         raise Inexpressible(text)
     _utf8(text)
     return "`" + text.replace("`", "``") + "`"
@@ -167,9 +166,9 @@ def _mysql_identifier(text: str) -> str:
 
 def _mysql_grant(text: str) -> str:
     """The database of a GRANT in MariaDB and MySQL, where `_` and `%` would stand for others."""
-    if "\\" in text:
+    if "\\" in text or len(text) + text.count("_") + text.count("%") > _MYSQL_NAME:
         raise Inexpressible(text)
-    return _mysql_identifier(text.replace("_", "\\_").replace("%", "\\%"))
+    return _mysql_identifier(text).replace("_", "\\_").replace("%", "\\%")
 
 
 def _mysql_literal(text: str) -> str:

@@ -76,7 +76,13 @@ class Site:
     @property
     def nginx(self) -> list[str]:
         return [
-            *(program("nginx"), "-p", str(self.root), "-c", str(self.root / "etc/nginx/nginx.conf")),
+            *(
+                program("nginx"),
+                "-p",
+                str(self.root),
+                "-c",
+                str(self.root / "etc/nginx/nginx.conf"),
+            ),
             *("-e", str(self.root / "error.log")),
         ]
 

@@ -24,7 +24,7 @@ from tests.downloads.samples import (
     unicode_text,
     without_comments,
 )
-from tests.downloads.servers import Site, assembled, running
+from tests.downloads.servers import IS_ROOT, Site, assembled, running
 
 _JOB = re.compile(r"(?P<schedule>@\w+|(?:\S+ ){4}\S+) web482913749123 (?P<command>.+)")
 
@@ -82,32 +82,31 @@ def test_what_cron_would_not_take_is_refused(schedule: str, tmp_path: Path) -> N
     with pytest.raises(ServiceConfigError) as refusal:
         crontab([{"schedule": schedule, "command": "true"}])
     assert list(refusal.value.details) == ["cron[0].schedule"]
-    if schedule != "* * * * * *":
+    # Six fields are five and a command here; Debian's cron never runs a range that runs backwards.
+    if schedule not in ("* * * * * *", "5-1 * * * *"):
         assert not is_accepted_by_cron(schedule, tmp_path)
 
 
-@pytest.mark.parametrize("given", [None, 5, "٣ * * * *", "* * * *\n*\n* root x", "*\\/5 * * * *", ""])
+@pytest.mark.parametrize(
+    "given", [None, 5, "٣ * * * *", "* * * *\n*\n* root x", "*\\/5 * * * *", ""]
+)
 def test_a_schedule_is_one_line_of_ascii(given: Any) -> None:
-    try:
-        (job,) = jobs_in(crontab([{"schedule": given, "command": "true"}]))
-    except ServiceConfigError as refusal:
-        assert list(refusal.details) == ["cron[0].schedule"]
-    else:
-        pytest.fail(f"{job['schedule']} was made of {given!r}")
+    with pytest.raises(ServiceConfigError) as refusal:
+        crontab([{"schedule": given, "command": "true"}])
+    assert list(refusal.value.details) == ["cron[0].schedule"]
 
 
 @settings(max_examples=100, deadline=None)
 @given(command=unicode_text | st.sampled_from(HOSTILE) | st.text("\\%\n;' a", max_size=8))
 def test_commands_come_back_as_they_were_or_are_refused(command: str) -> None:
     jobs = [{"schedule": "@daily", "command": each} for each in ("first", command, "last")]
-    try:
-        content = crontab(jobs)
-    except ServiceConfigError as refusal:
-        assert list(refusal.details) == ["cron[1].command"]
-        assert not fits_crontab(command)
-    else:
-        found = [read_by_cron(job["command"]) for job in jobs_in(content)]
-        assert found == ["first", command.strip(), "last"]
+    if fits_crontab(command):
+        found = [read_by_cron(job["command"]) for job in jobs_in(crontab(jobs))]
+        assert found == ["first", command, "last"]
+        return
+    with pytest.raises(ServiceConfigError) as refusal:
+        crontab(jobs)
+    assert list(refusal.value.details) == ["cron[1].command"]
 
 
 @pytest.mark.parametrize(
@@ -198,8 +197,10 @@ def test_logrotate_rotates_both_folders_of_logs() -> None:
         command = [program("logrotate"), "-s", str(site.root / "state"), str(configuration)]
         tried = subprocess.run([*command, "-d"], capture_output=True, text=True, check=False)
         assert tried.returncode == 0
-        assert "error" not in tried.stderr
+        assert "error:" not in tried.stderr
         assert "/etc/passwd" not in tried.stderr
+        if not IS_ROOT:
+            pytest.skip("only root can give a new log to root and adm")
         subprocess.run([*command, "-f"], capture_output=True, check=True)
         assert [log.with_name(f"{log.name}.1").read_text() for log in logs] == ["line\n"] * 2
 
@@ -245,7 +246,7 @@ def test_the_check_says_what_is_missing() -> None:
         enabled.write_text("server { nonsense; }")
         status, lines = checked(site)
         assert status == 1
-        assert lines[-1] == "5 missing"
+        assert lines[-1] == "4 missing"
         assert {
             "changed  .user.ini",
             "MISSING  dns.zone of the bundle",

@@ -11,7 +11,7 @@ import pytest
 from cms_services.configuration.documents import Opened
 from cms_services.downloads.subject import Subject
 from tests.downloads.samples import GOOD_CONFIG, HOSTILE, a_service, a_subject
-from tests.downloads.servers import Site, ask, assembled, running
+from tests.downloads.servers import IS_ROOT, Site, ask, assembled, running
 
 _INDEX = """<?php
 preg_match_all("/^(\\w+)='(.*)'$/m", file_get_contents(__DIR__ . '/../.env'), $lines);
@@ -178,7 +178,7 @@ def test_plain_http_leads_to_tls_and_answers_certificate_authorities(
 
 
 def test_a_link_to_files_of_somebody_else_is_not_followed(sites: dict[str, Site]) -> None:
-    if os.geteuid() != 0:
+    if not IS_ROOT:
         pytest.skip("only root can give a file to somebody else")
     for site in sites.values():
         foreign = site.root / "foreign.css"
