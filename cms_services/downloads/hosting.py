@@ -43,32 +43,40 @@ _REQUEST_MEBIBYTES = 128
 
 def hosting_files(subject: Subject) -> dict[str, bytes]:
     """The files of the bundle, by path. Raises ServiceConfigError, DownloadGenerationFailed."""
+    values = _values(subject)
+    files = {
+        path: render(f"hosting/{template}", **values)
+        for path, template in _TEMPLATE_OF_FILE.items()
+    }
+    files |= _environment_files(values) | _grant_files(values)
+    files[_CHECKSUMS] = _checksums(files)
+    return with_manifest(files, "hosting", subject, values["masked_fields"])
+
+
+def _values(subject: Subject) -> dict[str, Any]:
+    """What the templates can name."""
     document = subject.document
+    values = _places(subject) | _sizes(document)
     variables = configured.variables(
         document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
     )
-    values = _places(subject) | _sizes(document)
     site = addresses(document)
     databases = grants(document, values["user"], site)
     cron = jobs(document)
-    values |= {
+    return values | {
         "variables": variables,
         "cron": cron,
         "engines": databases.engines,
         "databases_are_named": bool(document.get("databases")),
         "addresses_are_known": bool(site.ipv4 or site.ipv6),
-        "holds_secrets": _holds_secrets(variables, cron, databases),
         "records": site_records(values["hosts"], site),
+        "holds_secrets": _holds_secrets(variables, cron, databases),
+        "masked_fields": [
+            *(f"environment.{name}" for name in variables.masked),
+            *(job.path for job in cron if job.command is None),
+            *databases.masked,
+        ],
     }
-    files = {
-        path: render(f"hosting/{template}", **values)
-        for path, template in _TEMPLATE_OF_FILE.items()
-    }
-    files |= _environment_files(variables, values) | _grant_files(databases, values)
-    files[_CHECKSUMS] = _checksums(files)
-    masked = [f"environment.{name}" for name in variables.masked]
-    masked += [job.path for job in cron if job.command is None]
-    return with_manifest(files, "hosting", subject, masked + databases.masked)
 
 
 def _holds_secrets(variables: Variables, cron: list[Job], databases: Grants) -> bool:
@@ -83,8 +91,9 @@ def _holds_secrets(variables: Variables, cron: list[Job], databases: Grants) -> 
     )
 
 
-def _environment_files(variables: Variables, values: dict[str, Any]) -> dict[str, bytes]:
+def _environment_files(values: dict[str, Any]) -> dict[str, bytes]:
     """The variables with what is open, and the same without any secret, which may be shared."""
+    variables: Variables = values["variables"]
     secrets = {".env": variables.secret, ".env.example": dict.fromkeys(variables.secret)}
     files = {}
     for path, secret in secrets.items():
@@ -103,10 +112,10 @@ def _environment_files(variables: Variables, values: dict[str, Any]) -> dict[str
     return files
 
 
-def _grant_files(databases: Grants, values: dict[str, Any]) -> dict[str, bytes]:
+def _grant_files(values: dict[str, Any]) -> dict[str, bytes]:
     return {
         f"databases/{name}.sql": render(f"hosting/{name}.sql.j2", **values, engine=engine)
-        for name, engine in databases.engines.items()
+        for name, engine in values["engines"].items()
     }
 
 

@@ -26,7 +26,7 @@ from tests.downloads.samples import HOSTILE, a_service, a_subject, program, unic
 
 KINDS = pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 # Runs side by side must not meet; `_` would match any character in a GRANT of MariaDB.
-OURS = f"t_{os.getpid()}"
+OURS = f"t_{os.getpid()}_"
 _PASSWORD = "p'a\"ss\\w\\'ord; -- $x %I %L `x` :y"
 _NAMES = ("; DROP %I %L; -- ä", "'a\"b`c {{ 7 }} $(x)", "' OR ''=' :x ? /*! y */ #")
 
@@ -212,6 +212,7 @@ def test_a_masked_password_is_left_out_and_named() -> None:
     for kind in ("mariadb", "postgresql"):
         assert b"'REPLACE_ME'" in files[f"databases/{kind}.sql"]
     assert not any(b"PLAINTEXT" in content for content in files.values())
+    assert "does not hold every secret" in files["README.md"].decode()
 
 
 @pytest.mark.parametrize("given_databases", [None, [], {}, ""])
