@@ -1,31 +1,41 @@
-"""The files that serve a hosting plan's site: nginx, php-fpm, logrotate and settings."""
+"""The files that serve a hosting plan's site: web servers, PHP, databases, names and jobs."""
 
+import hashlib
 import re
 from typing import Any
 
-from cms_services.configuration.documents import Document
+from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads import configured
-from cms_services.downloads.configured import Memory, refused
+from cms_services.downloads.configured import Memory, Variables, refused
+from cms_services.downloads.crontab import Job, jobs
+from cms_services.downloads.grants import Grants, grants
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity, unix_name
 from cms_services.downloads.quoting import fits_env_file
 from cms_services.downloads.rendering import render
+from cms_services.downloads.site_records import addresses, site_records
 from cms_services.downloads.subject import Subject
 
 # The path in the bundle, and the template it is made from: packages leave hidden files out.
 _TEMPLATE_OF_FILE = {
     "nginx/site.conf": "nginx-site.conf.j2",
     "php-fpm/pool.conf": "php-fpm-pool.conf.j2",
+    ".htaccess": "htaccess.j2",
     ".user.ini": "user.ini.j2",
-    ".env.example": "env.example.j2",
     "logrotate.conf": "logrotate.conf.j2",
+    "systemd/worker@.service": "worker.service.j2",
+    "cron": "cron.j2",
+    "dns.zone": "dns.zone.j2",
+    "check.sh": "check.sh.j2",
     "README.md": "README.md.j2",
 }
+_CHECKSUMS = "SHA256SUMS"
 
 _DEFAULT_MEMORY = Memory(512, "Mi")
 _MIN_MEMORY = 32
 _DEFAULT_PHP = "8.2"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_ENGINE = re.compile(r".{1,255}", re.DOTALL)
 _PHP_VERSION = re.compile(r"([5-9]\.\d{1,2})(?:\.\d{1,3}|\.x)?", re.ASCII)
 # One request may use this much, unless the plan is too small for two of them.
 _REQUEST_MEBIBYTES = 128
@@ -33,24 +43,86 @@ _REQUEST_MEBIBYTES = 128
 
 def hosting_files(subject: Subject) -> dict[str, bytes]:
     """The files of the bundle, by path. Raises ServiceConfigError, DownloadGenerationFailed."""
-    service, document = subject.service, subject.document
-    variables = configured.variables(
-        document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
-    )
-    values = _places(subject) | _sizes(document)
-    values |= {
-        "display_name": service.name,
-        "service_id": service.service_id,
-        "variables": {n: v for n, v in variables.plain.items() if fits_env_file(v)},
-        "left_out": [n for n, v in variables.plain.items() if not fits_env_file(v)],
-        "secrets": variables.secret,
-    }
+    values = _values(subject)
     files = {
         path: render(f"hosting/{template}", **values)
         for path, template in _TEMPLATE_OF_FILE.items()
     }
-    masked = [f"environment.{name}" for name in variables.masked]
-    return with_manifest(files, "hosting", subject, masked)
+    files |= _environment_files(values) | _grant_files(values)
+    files[_CHECKSUMS] = _checksums(files)
+    return with_manifest(files, "hosting", subject, values["masked_fields"])
+
+
+def _values(subject: Subject) -> dict[str, Any]:
+    """What the templates can name."""
+    document = subject.document
+    values = _places(subject) | _sizes(document)
+    variables = configured.variables(
+        document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
+    )
+    site = addresses(document)
+    databases = grants(document, values["user"], site)
+    cron = jobs(document)
+    return values | {
+        "variables": variables,
+        "cron": cron,
+        "engines": databases.engines,
+        "databases_are_named": bool(document.get("databases")),
+        "addresses_are_known": bool(site.ipv4 or site.ipv6),
+        "records": site_records(values["hosts"], site),
+        "holds_secrets": _holds_secrets(variables, cron, databases),
+        "masked_fields": [
+            *(f"environment.{name}" for name in variables.masked),
+            *(job.path for job in cron if job.command is None),
+            *databases.masked,
+        ],
+    }
+
+
+def _holds_secrets(variables: Variables, cron: list[Job], databases: Grants) -> bool:
+    return (
+        len(variables.masked) < len(variables.secret)
+        or any(isinstance(job.command, Opened) for job in cron)
+        or any(
+            account.password is not None
+            for engine in databases.engines.values()
+            for account in engine.accounts.values()
+        )
+    )
+
+
+def _environment_files(values: dict[str, Any]) -> dict[str, bytes]:
+    """The variables with what is open, and the same without any secret, which may be shared."""
+    variables: Variables = values["variables"]
+    secrets = {".env": variables.secret, ".env.example": dict.fromkeys(variables.secret)}
+    files = {}
+    for path, secret in secrets.items():
+        known = variables.plain | {
+            name: value for name, value in secret.items() if value is not None
+        }
+        fit = {name: value for name, value in known.items() if fits_env_file(value)}
+        files[path] = render(
+            "hosting/env.j2",
+            **values,
+            fit=fit,
+            masked=[name for name, value in secret.items() if value is None],
+            left_out=[name for name in known if name not in fit],
+            is_example=path == ".env.example",
+        )
+    return files
+
+
+def _grant_files(values: dict[str, Any]) -> dict[str, bytes]:
+    return {
+        f"databases/{name}.sql": render(f"hosting/{name}.sql.j2", **values, engine=engine)
+        for name, engine in values["engines"].items()
+    }
+
+
+def _checksums(files: dict[str, bytes]) -> bytes:
+    """What `sha256sum -c` reads."""
+    lines = [f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files)]
+    return "".join(lines).encode()
 
 
 def _places(subject: Subject) -> dict[str, Any]:
@@ -62,6 +134,8 @@ def _places(subject: Subject) -> dict[str, Any]:
         document, service.name, f"{short_identity(service.service_id)}.example.invalid"
     )
     return {
+        "display_name": service.name,
+        "service_id": service.service_id,
         "user": user,
         "home": f"/srv/www/{user}",
         "log_folder": f"/var/log/sites/{user}",
@@ -83,6 +157,17 @@ def _sizes(document: Document) -> dict[str, int]:
 
 
 def _php_version(document: Document) -> str:
+    """The version of PHP; the one of another engine says nothing about it."""
     hint = "Takes a version, such as 8.2."
-    match = configured.text(document, "runtime.php_version", _PHP_VERSION, hint, numbers=True)
-    return match[1] if match else _DEFAULT_PHP
+    for path in ("runtime.php_version", "runtime.phpVersion", "runtime.version"):
+        if path == "runtime.version" and not _runs_php(document):
+            continue
+        match = configured.text(document, path, _PHP_VERSION, hint, numbers=True)
+        if match:
+            return match[1]
+    return _DEFAULT_PHP
+
+
+def _runs_php(document: Document) -> bool:
+    engine = configured.text(document, "runtime.engine", _ENGINE, "Takes a name, such as php.")
+    return engine is not None and engine[0].lower().startswith("php")

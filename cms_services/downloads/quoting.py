@@ -15,6 +15,9 @@ _MYSQL_NAME = 64
 _ZONE_STRING = 255
 _ZONE_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _UNIVERSAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/:@+-")
+_POSTGRESQL_NAME = 63
+# Cron's own limit is 1000 bytes, with what it needs itself.
+_CRON_LENGTH = 900
 
 
 class Inexpressible(Exception):
@@ -107,6 +110,27 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
+def fits_crontab(text: str) -> bool:
+    """Whether the `cron` filter has a form for the text."""
+    try:
+        _cron(text)
+    except Inexpressible:
+        return False
+    return True
+
+
+def _cron(text: str) -> str:
+    """A command in a crontab, where a bare percent sign would end it (crontab(5)).
+
+    Versions of cron disagree on a backslash before another one or before a percent sign.
+    """
+    _refuse(text, "")
+    too_long = len(text.encode()) + text.count("%") > _CRON_LENGTH
+    if not text.strip() or too_long or "\\\\" in text or "\\%" in text:
+        raise Inexpressible(text)
+    return text.replace("%", "\\%")
+
+
 def _zone(text: str) -> str:
     """Quoted strings of a zone file (RFC 1035, 5.1): several where one can't hold the text."""
     data = _utf8(text)
@@ -133,6 +157,13 @@ def _mailbox(text: str) -> str:
         raise Inexpressible(text)
     escaped = (each if each.isalnum() or each in "-_" else f"\\{each}" for each in local)
     return f"{''.join(escaped)}.{_word(domain)}."
+
+
+def _sql_identifier(text: str) -> str:
+    """A name in standard SQL. PostgreSQL would cut what is longer than 63 bytes."""
+    if not text or "\0" in text or len(_utf8(text)) > _POSTGRESQL_NAME:
+        raise Inexpressible(text)
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _sql_literal(text: str) -> str:
@@ -222,6 +253,8 @@ QUOTE_OF_FORMAT: dict[str, Callable[[str], str]] = {
     "zone": _zone,
     "zone_name": _zone_name,
     "mailbox": _mailbox,
+    "cron": _cron,
+    "sql_identifier": _sql_identifier,
     "sql_literal": _sql_literal,
     "mysql_identifier": _mysql_identifier,
     "mysql_grant": _mysql_grant,

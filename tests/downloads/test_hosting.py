@@ -1,48 +1,114 @@
-"""The hosting bundle is right for nginx and PHP, and no value leaves its place in it."""
+"""What the hosting bundle holds, and that no value leaves its place in it."""
 
-import http.client
+import json
 import re
-import socket
-import ssl
 import subprocess
-import time
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cms_services.configuration.documents import MASK, Opened
 from cms_services.downloads.hosting import hosting_files
-from cms_services.downloads.names import (
-    unix_name,
-)
 from cms_services.downloads.subject import Subject
+from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import (
     GOOD_CONFIG,
     HOSTILE,
+    a_service,
     a_subject,
-    program,
     unicode_text,
+    variable_values,
     without_comments,
 )
+
+# How a comment begins in each file that consists of anything else.
+_MARKS = {
+    **dict.fromkeys(("nginx/site.conf", ".htaccess", "logrotate.conf", "cron", "check.sh"), "#"),
+    **dict.fromkeys((".env", ".env.example", "systemd/worker@.service"), "#"),
+    **dict.fromkeys(("php-fpm/pool.conf", ".user.ini", "dns.zone"), ";"),
+    **dict.fromkeys(("databases/mariadb.sql", "databases/postgresql.sql"), "-"),
+}
+_BOTH_DATABASES = GOOD_CONFIG | {"databases": [{"type": "mariadb"}, {"type": "postgresql"}]}
+
+
+def environment_of(content: bytes) -> dict[str, str]:
+    """The variables of a .env file, as a shell reads it."""
+    script = content + b"\nenv -0"
+    done = subprocess.run(
+        ["/bin/sh", "-a"], input=script, capture_output=True, check=True, env={"PATH": "/usr/bin"}
+    )
+    pairs = (each.partition("=") for each in done.stdout.decode().split("\0") if each)
+    return {name: value for name, _, value in pairs if name not in ("PATH", "PWD", "OLDPWD", "_")}
+
+
+def test_every_file_of_text_is_known_to_these_tests() -> None:
+    files = set(hosting_files(a_subject(_BOTH_DATABASES)))
+    assert files - {"README.md", "SHA256SUMS", "manifest.json"} == set(_MARKS)
 
 
 @settings(max_examples=60, deadline=None)
 @given(name=unicode_text | st.sampled_from(HOSTILE))
 def test_the_name_of_a_service_changes_nothing_but_comments(name: str) -> None:
-    plain, hostile = hosting_files(a_subject()), hosting_files(a_subject(name=name))
-    for path in ("nginx/site.conf", "php-fpm/pool.conf", ".user.ini", "logrotate.conf"):
-        assert without_comments(hostile[path], "#;") == without_comments(plain[path], "#;")
-    assert without_comments(hostile[".env.example"], "#") == without_comments(
-        plain[".env.example"], "#"
-    )
+    plain = hosting_files(a_subject(_BOTH_DATABASES))
+    hostile = hosting_files(a_subject(_BOTH_DATABASES, name=name))
+    for path, mark in _MARKS.items():
+        assert without_comments(hostile[path], mark) == without_comments(plain[path], mark), path
+    # Apache would take the line after it for a part of the comment.
+    assert b"\\\n" not in hostile[".htaccess"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=unicode_text | st.sampled_from(HOSTILE))
+def test_the_commands_of_the_readme_are_those_of_any_name(name: str) -> None:
+    def commands(subject: Subject) -> list[str]:
+        readme = hosting_files(subject)["README.md"].decode()
+        return re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+
+    assert commands(a_subject(name=name)) == commands(a_subject())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    environment=st.dictionaries(
+        st.from_regex(r"V[A-Za-z0-9_]{0,9}", fullmatch=True), variable_values, max_size=4
+    ),
+    opened=st.booleans(),
+)
+def test_any_value_that_stands_in_an_env_file_is_read_as_it_was(
+    environment: dict[str, str], opened: bool
+) -> None:
+    given_values = {n: Opened(v) if opened else v for n, v in environment.items()}
+    document = GOOD_CONFIG | {"environment": given_values}
+    read = environment_of(hosting_files(Subject(a_service(), document))[".env"])
+    assert read.items() <= environment.items()
+    for name in environment.keys() - read.keys():
+        assert not environment[name].isprintable() or "'" in environment[name]
+
+
+def test_opened_secrets_stand_in_env_and_never_in_the_example() -> None:
+    environment = {
+        "PLAIN": "1",
+        "OPEN": Opened("it's open"),
+        "MASKED": MASK,
+        "LONG": Opened("a\nb"),
+    }
+    files = hosting_files(Subject(a_service(), {"environment": environment}))
+    assert environment_of(files[".env"]) == {
+        "PLAIN": "1",
+        "OPEN": "it's open",
+        "MASKED": "REPLACE_ME",
+    }
+    assert b"\n#LONG=\n" in files[".env"]
+    assert environment_of(files[".env.example"]) == {
+        "PLAIN": "1",
+        **dict.fromkeys(("OPEN", "MASKED", "LONG"), "REPLACE_ME"),
+    }
+    assert json.loads(files["manifest.json"])["maskedFields"] == ["environment.MASKED"]
+    for path in files.keys() - {".env"}:
+        assert b"it's open" not in files[path]
+    assert "**This bundle holds secrets**" in files["README.md"].decode()
 
 
 @pytest.mark.parametrize("value", [text for text in HOSTILE if len(text) < 200])
@@ -67,9 +133,20 @@ def test_the_pool_never_takes_more_than_the_plan_has(memory: str, children: int,
     assert f"php_admin_value[memory_limit] = {each}M\n" in pool
 
 
-@pytest.mark.parametrize(("given", "used"), [("8.3.x", "8.3"), (8.2, "8.2"), (None, "8.2")])
-def test_the_php_version_is_read_as_people_write_it(given: Any, used: str) -> None:
-    files = hosting_files(a_subject({"runtime": {"php_version": given}}))
+@pytest.mark.parametrize(
+    ("runtime", "used"),
+    [
+        ({"php_version": "8.3.x"}, "8.3"),
+        ({"phpVersion": 8.4}, "8.4"),
+        ({"php_version": None}, "8.2"),
+        ({"version": "8.1", "engine": "php-fpm"}, "8.1"),
+        ({"version": "18", "engine": "node"}, "8.2"),
+        ({"version": "18"}, "8.2"),
+        (None, "8.2"),
+    ],
+)
+def test_the_php_version_is_read_as_people_write_it(runtime: Any, used: str) -> None:
+    files = hosting_files(a_subject({"runtime": runtime}))
     assert f"/etc/php/{used}/fpm/pool.d/" in files["README.md"].decode()
 
 
@@ -82,163 +159,38 @@ def test_without_a_domain_the_name_of_the_service_may_be_one(name: str, domain: 
     assert f'server_name "{domain}";' in site
 
 
-@pytest.mark.parametrize(
-    "subject",
-    [
-        a_subject(),
-        a_subject({}, name="semi; } $(x) \n evil", service_id='"; evil'),
-        a_subject({"domains": ["a" * 60 + ".example.com", "www.käse.example"]}),
-    ],
-    ids=["plain", "hostile", "long"],
-)
-def test_nginx_accepts_the_site(subject: Subject, tmp_path: Path) -> None:
-    command = nginx_command(subject, tmp_path, 18080, 18443)
-    done = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_site_serves_what_it_should_and_nothing_else(tmp_path: Path) -> None:
-    plain, tls = free_port(), free_port()
-    command = nginx_command(a_subject(), tmp_path, plain, tls)
-    public = next(tmp_path.glob("srv/www/*/public"))
-    for path, text in {
-        "style.css": "css",
-        ".env": "secret",
-        ".git/config": "secret",
-        ".well-known/security.txt": "contact",
-        "index.php": "<?php",
-        "picture.jpg": "jpeg",
-    }.items():
-        (public / path).parent.mkdir(exist_ok=True)
-        (public / path).write_text(text)
-    challenge = tmp_path / "var/www/acme/.well-known/acme-challenge/token"
-    challenge.parent.mkdir(parents=True)
-    challenge.write_text("answer")
-    server = subprocess.Popen(command)
-    try:
-        wait_for(tls)
-        assert ask(plain, "/.well-known/acme-challenge/token")[::2] == (200, b"answer")
-        status, location, _ = ask(plain, "/a?b=c")
-        assert (status, location) == (301, "https://shop.example.com/a?b=c")
-        assert ask(tls, "/style.css", secure=True)[::2] == (200, b"css")
-        assert ask(tls, "/.well-known/security.txt", secure=True)[::2] == (200, b"contact")
-        for path in ("/.env", "/.git/config", "/.user.ini", "/.well-known/.git/config", "/no.php"):
-            assert ask(tls, path, secure=True)[0] == 404
-        assert ask(tls, "/picture.jpg/x.php", secure=True)[0] == 404
-        # There is no php-fpm here: that nginx looks for it shows what would be run.
-        assert ask(tls, "/index.php", secure=True)[0] == 502
-        assert ask(tls, "/shop/basket", secure=True)[0] == 502
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def test_php_fpm_accepts_the_pool(tmp_path: Path) -> None:
-    binary = program("php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4")
-    subject = a_subject(name="x\n[global]\n; $pool")
-    pool = hosting_files(subject)["php-fpm/pool.conf"].decode()
-    pool = moved(pool, tmp_path).replace(f'"{unix_name(subject.service.service_id)}"', '"nobody"')
-    pool = pool.replace('group = "nobody"', "group = nogroup")
-    for folder in ("srv/www/web482913749123", "var/log/sites/web482913749123"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "pool.conf").write_text(pool)
-    main = f"[global]\nerror_log = {tmp_path}/fpm.log\ninclude = {tmp_path}/pool.conf\n"
-    (tmp_path / "fpm.conf").write_text(main)
-    command = [binary, "-t", "-y", str(tmp_path / "fpm.conf")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def moved(content: str, root: Path) -> str:
-    """The file with its absolute paths below another root."""
-    return re.sub(r"(?<![\w/])/(srv|var|run|etc)/", rf"{root}/\1/", content)
-
-
-def nginx_command(subject: Subject, root: Path, plain: int, tls: int) -> list[str]:
-    """The site assembled in a root of its own, and the command that runs nginx there."""
-    binary = program("nginx")
-    site = moved(hosting_files(subject)["nginx/site.conf"].decode(), root)
-    site = re.sub(r"(listen (?:\[::\]:)?)80;", rf"\g<1>{plain};", site)
-    site = re.sub(r"(listen (?:\[::\]:)?)443 ", rf"\g<1>{tls} ", site)
-    if not has_ipv6():
-        site = re.sub(r".*listen \[::\].*\n", "", site)
-    for folder in re.findall(rf'(?:access_log|root) "?({root}[^";]+)', site):
-        (Path(folder).parent if folder.endswith(".log") else Path(folder)).mkdir(
-            parents=True, exist_ok=True
+_KEYS = [
+    *("schedule", "command", "type", "name", "connection", "database", "user", "host"),
+    *("password", "ipv4", "ipv6", "value", "secret"),
+]
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(_KEYS),
+            inner | st.sampled_from(["@daily", "mariadb", "postgres", "root", "192.0.2.1"]),
+            max_size=5,
         )
-    certificate = re.search(r'ssl_certificate "(.+)/fullchain.pem"', site)
-    assert certificate
-    write_certificate(Path(certificate[1]))
-    (root / "fastcgi_params").write_text("fastcgi_param QUERY_STRING $query_string;\n")
-    (root / "site.conf").write_text(site)
-    temporary = "".join(
-        f"{kind}_temp_path {root}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (root / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/error.log;\n"
-        "events {}\n"
-        f"http {{ {temporary} server_names_hash_bucket_size 512; include site.conf; }}\n"
-    )
-    return [binary, "-p", str(root), "-c", str(root / "nginx.conf"), "-e", str(root / "error.log")]
+    ),
+    max_leaves=12,
+)
 
 
-def write_certificate(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
+@settings(max_examples=150, deadline=None)
+@given(
+    document=st.dictionaries(
+        st.sampled_from(["cron", "databases", "addresses", "runtime"]),
+        _ANYTHING | st.lists(_ANYTHING, max_size=3),
     )
-    pem = serialization.Encoding.PEM
-    (folder / "fullchain.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "privkey.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
-def has_ipv6() -> bool:
+)
+def test_any_document_makes_a_bundle_or_is_refused_by_a_path(document: dict[str, Any]) -> None:
     try:
-        with closing(socket.create_server(("::", 0), family=socket.AF_INET6)):
-            return True
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def wait_for(port: int) -> None:
-    for _ in range(100):
-        try:
-            with closing(socket.create_connection(("127.0.0.1", port), 1)):
-                return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail("nginx does not listen")
-
-
-def ask(port: int, path: str, secure: bool = False) -> tuple[int, str | None, bytes]:
-    """The status, the Location and the body of an answer."""
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    connection = (
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=trusting)
-        if secure
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    )
-    with closing(connection):
-        connection.request("GET", path, headers={"Host": "shop.example.com"})
-        answer = connection.getresponse()
-        return answer.status, answer.getheader("Location"), answer.read()
+        files = hosting_files(Subject(a_service(), document))
+    except ServiceConfigError as refusal:
+        (path,) = refusal.details
+        section = re.split(r"[.[]", path)[0]
+    else:
+        assert files["manifest.json"]
+        return
+    assert section in document
