@@ -97,7 +97,7 @@ def wrk_beside(
     """Load a URL with wrk for some seconds while the block runs; the result waits for its end."""
     if shutil.which("wrk") is None:
         sys.exit("wrk is needed: apt-get install wrk")
-    command = ["wrk", "--latency", f"-d{seconds}s", f"-c{connections}", "-t1"]
+    command = ["wrk", "--latency", "--timeout", "60s", f"-d{seconds}s", f"-c{connections}", "-t1"]
     for name, value in (headers or {}).items():
         command += ["-H", f"{name}: {value}"]
     if script is not None:

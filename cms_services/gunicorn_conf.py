@@ -22,8 +22,8 @@ bind = address_in_url(_settings)
 workers = _settings.web_concurrency
 threads = _settings.web_threads
 worker_class = "cms_services.intake.IntakeWorker"
-# Making a file is a hundred times the work of answering a list.
-IntakeWorker.one_at_a_time = re.compile(
+# Making a file is several times the work of answering a list.
+IntakeWorker.taking_turns = re.compile(
     rb"(?:GET|POST) /api/services/(?:download/|[^/? ]+/scaffold[? /])"
 )
 IntakeWorker.request_seconds = float(_settings.request_timeout)

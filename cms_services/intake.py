@@ -112,18 +112,66 @@ class Connection(TConn):
             super().close()
 
 
+class Turns:
+    """Requests that take long, and so are answered one at a time, beside those that are quick.
+
+    Threads share one interpreter: what takes ten times as long as a list makes every list that it
+    meets take twice as long or more. So the next one begins in a quiet moment, or half a second
+    after the one before, whatever else goes on; a single one waits for nothing.
+    """
+
+    _QUIET_SECONDS = 0.003
+    _LONGEST_SECONDS = 0.5
+
+    def __init__(self) -> None:
+        self._queued: deque[Connection] = deque()
+        self._present: Connection | None = None
+        self._quick = 0
+        self._last_quick = 0.0
+        self._last_turn = 0.0
+
+    def queue(self, conn: Connection) -> None:
+        self._queued.append(conn)
+
+    def begin_quick(self) -> None:
+        self._quick += 1
+
+    def finish(self, conn: Connection) -> None:
+        """Note that a request was answered, of either kind."""
+        if conn is self._present:
+            self._present = None
+            self._last_turn = time.monotonic()
+        else:
+            self._quick -= 1
+            self._last_quick = time.monotonic()
+
+    def next(self) -> Connection | None:
+        """The one whose turn it is now; None where none waits or has to wait on."""
+        if self._present is None and self._queued and self.seconds_to_next() <= 0:
+            self._present = self._queued.popleft()
+            return self._present
+        return None
+
+    def seconds_to_next(self) -> float:
+        """How long until a turn can be given, if nothing more happens."""
+        if self._present is not None or not self._queued:
+            return float("inf")
+        begins = self._last_turn + self._LONGEST_SECONDS
+        if not self._quick:
+            begins = min(begins, self._last_quick + self._QUIET_SECONDS)
+        return max(0.0, begins - time.monotonic())
+
+
 class IntakeWorker(ThreadWorker):
     """gunicorn's threaded worker, with requests received by its main loop."""
 
     # How long a client may take to send a request; gunicorn_conf.py sets it.
     request_seconds = 30.0
-    # Request lines of which one is answered at a time, so that many of them at once, which take
-    # long, leave the threads to what is quick.
-    one_at_a_time = re.compile(rb"(?!)")
+    # Request lines that take turns: one at a time, and in quiet moments.
+    taking_turns = re.compile(rb"(?!)")
 
     def init_process(self) -> None:
-        self.queued: deque[Connection] = deque()
-        self.having_turn: Connection | None = None
+        self.turns = Turns()
         self.receiving: dict[Connection, None] = {}
         self.leaving: dict[Connection, float] = {}
         super().init_process()
@@ -147,6 +195,7 @@ class IntakeWorker(ThreadWorker):
         """Receive the connection's next request; what is whole goes to the threads at once."""
         if self.cfg.is_ssl:
             # Its bytes mean nothing before the handshake, which a thread makes.
+            self.turns.begin_quick()
             super().enqueue_req(conn)
             return
         state = conn.expect_request(time.monotonic() + self.request_seconds)
@@ -213,22 +262,25 @@ class IntakeWorker(ThreadWorker):
     def _pass_on(self, conn: Connection, state: State) -> None:
         if state is not State.READY:
             self._refuse(conn, _STATUS_OF_STATE[state])
-        elif self.one_at_a_time.match(conn.arriving.received):
-            self.queued.append(conn)
+        elif self.taking_turns.match(conn.arriving.received):
+            self.turns.queue(conn)
             self._give_turn()
         else:
+            self.turns.begin_quick()
             super().enqueue_req(conn)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        if conn is self.having_turn:
-            self.having_turn = None
-            self._give_turn()
+        self.turns.finish(conn)
         super().finish_request(conn, fs)
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(min(timeout, self.turns.seconds_to_next()))
+        self._give_turn()
+
     def _give_turn(self) -> None:
-        if self.having_turn is None and self.queued:
-            self.having_turn = self.queued.popleft()
-            super().enqueue_req(self.having_turn)
+        conn = self.turns.next()
+        if conn is not None:
+            super().enqueue_req(conn)
 
     def _stop_receiving(self, conn: Connection) -> None:
         del self.receiving[conn]
