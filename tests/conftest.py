@@ -36,6 +36,9 @@ _PASSWORD_HASH = hash_password(PASSWORD)
 
 
 def pytest_sessionfinish() -> None:
+    for app in _apps.values():
+        with app.app_context():
+            db.engine.dispose()
     drop_made_databases()
 
 
@@ -63,30 +66,49 @@ def database_url(
 MakeApp = Callable[..., Flask]
 
 
+_apps: dict[str, Flask] = {}
+
+
 @pytest.fixture
-def make_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeApp]:
+def app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """The application with its default settings, on the test's emptied database.
+
+    One for all tests of a process and database, since making one takes as long as many a test.
+    """
+    if database_url not in _apps:
+        _apps[database_url] = create_app(_environment(database_url, tmp_path_factory))
+        _apps[database_url].testing = True
+    app = _apps[database_url]
+    empty(app)
+    return app
+
+
+@pytest.fixture
+def make_app(
+    app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeApp]:
     """Make an application with settings of its own, on the test's emptied database."""
     made: list[Flask] = []
 
     def make(**settings: str) -> Flask:
-        environment = {
-            "DATABASE_URL": database_url,
-            "CMS_DATA_DIR": str(tmp_path_factory.getbasetemp() / "data"),
-            "RATE_LIMITS": "off",
-            # Logging is process-wide; a test that reads log lines asks for them.
-            "LOG_LEVEL": "warning",
-        }
-        app = create_app(environment | settings)
-        app.testing = True
-        if not made:
-            empty(app)
-        made.append(app)
-        return app
+        made.append(create_app(_environment(database_url, tmp_path_factory) | settings))
+        made[-1].testing = True
+        return made[-1]
 
     yield make
-    for app in made:
-        with app.app_context():
+    for each in made:
+        with each.app_context():
             db.engine.dispose()
+
+
+def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database_url,
+        "CMS_DATA_DIR": str(tmp_path_factory.getbasetemp() / "data"),
+        "RATE_LIMITS": "off",
+        # Logging is process-wide; a test that reads log lines asks for them.
+        "LOG_LEVEL": "warning",
+    }
 
 
 def empty(app: Flask) -> None:
@@ -111,11 +133,6 @@ def make_bare_app(tmp_path: Path) -> Iterator[MakeApp]:
     for app in made:
         with app.app_context():
             db.engine.dispose()
-
-
-@pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    return make_app()
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 
 from cms_services import pruning
 from cms_services.accounts.models import Invitation, PasswordReset, UserSession
 from cms_services.audit.models import AuditEntry
 from cms_services.catalogue.models import Service
 from cms_services.clock import fixed_at
+from cms_services.downloads.models import DownloadLink
 from cms_services.events.models import Event
 from cms_services.extensions import db
 from cms_services.idempotency.models import IdempotencyKey
@@ -50,6 +51,10 @@ class TestPurging:
             alice = new_person("Alice")
             kept, gone = furnished(alice, "Kept"), furnished(alice, "Gone")
             assert alice.delete(f"/api/services/{gone['id']}").status_code == 200
+        with app.app_context():
+            # By themselves they would be gone long before.
+            db.session.execute(update(DownloadLink).values(expires_at=START + 90 * DAY))
+            db.session.commit()
         before = belongings(app, gone)
         assert all(before.values())
 
@@ -81,12 +86,15 @@ class TestPurging:
 
 def furnished(owner: Person, name: str) -> dict[str, Any]:
     """A service that has something in every table that belongs to it."""
-    service = owner.new_service(name=name, configuration={"port": 1})
+    service = owner.new_service(name=name, type="hosting", configuration={"port": 1})
     path = f"/api/services/{service['id']}"
+    variables = {"A": "1", "B": f"${{{service['id']}.A}}"}
+    bundle = f"/api/services/download/hosting/{service['billingId']}"
+    assert owner.post(f"{bundle}/link", json={}).status_code == 201
     entries = [{"level": "info", "message": "hello"}]
     samples = [{"name": "cpu", "value": 1}]
     for what, body, status in (
-        ("config", {"port": 2}, 200),
+        ("config", {"environment": variables, "exports": ["A"]}, 200),
         ("logs", {"entries": entries}, 202),
         ("metrics", {"samples": samples}, 202),
         ("health", None, 200),

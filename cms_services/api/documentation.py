@@ -22,6 +22,7 @@ _DOCS_CSP = f"{CONTENT_POLICY}; img-src 'self' data:"
 _ERROR = {"$ref": "#/components/schemas/Failure"}
 _CONVERTER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 _REASONS = {
+    206: "The part that the Range asks for",
     304: "The reader has this state already",
     400: "The request breaks a rule; details name the fields",
     401: "Nobody is signed in, or the token is not valid",
@@ -31,6 +32,7 @@ _REASONS = {
     412: "If-Match does not hold: somebody else saved first",
     413: "The body is too large",
     415: "The body is not JSON",
+    416: "The file has no such range",
     429: "Too many requests; see Retry-After",
     500: "Something went wrong on our side",
     503: "Something we depend on does not answer; see Retry-After",
@@ -171,8 +173,10 @@ def _body(op: Operation) -> dict[str, Any] | None:
 
 def _responses(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {str(op.status): {"description": "Done", "content": _content(op)}}
-    if method == "GET" and not op.media_types:
+    if method == "GET" and (op.resumable or not op.media_types):
         responses["304"] = {"description": _REASONS[304]}
+    if op.resumable:
+        responses["206"] = {"description": _REASONS[206], "content": _content(op)}
     for status in _failures(rule, method, op):
         responses[str(status)] = {
             "description": _REASONS[status],
@@ -196,6 +200,8 @@ def _failures(rule: Rule, method: str, op: Operation) -> list[int]:
         found.add(409)
     if op.guarded:
         found.add(412)
+    if op.resumable:
+        found.add(416)
     if takes_body:
         found |= {413, 415}
     return sorted(found)

@@ -35,6 +35,7 @@ def _file_view(bundle: Bundle) -> Callable[..., Any]:
         query=schemas.download_query(bundle.name, tuple(bundle.formats)),
         limits=DOWNLOAD,
         media_types=tuple(_MEDIA_TYPES[format] for format in bundle.formats),
+        resumable=True,
     )
     def view(actor: Actor, query: dict[str, Any], **named: str) -> Response:
         (identifier,) = named.values()

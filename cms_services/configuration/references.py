@@ -67,7 +67,7 @@ def store_references(actor: Actor, service: Service, document: Document) -> None
     wanted = _references_of(service, document, before)
     if not wanted and not before:
         return
-    targets = _targets(actor, service, wanted, before)
+    targets = _targets(actor, service, document, wanted, before)
     rows = [
         ServiceReference(
             service_id=service.id,
@@ -168,9 +168,13 @@ def _stored_references(service_ids: Iterable[str]) -> list[ServiceReference]:
 
 
 def _targets(
-    actor: Actor, service: Service, wanted: list[_Wanted], before: list[ServiceReference]
+    actor: Actor,
+    service: Service,
+    document: Document,
+    wanted: list[_Wanted],
+    before: list[ServiceReference],
 ) -> dict[str, str]:
-    """The id of the service that each name means."""
+    """The id of the service that each name means, which may be the service itself."""
     kept = {each.written: each.target_id for each in before}
     found: dict[str, Service] = {}
     problems: dict[str, list[str]] = {}
@@ -178,7 +182,9 @@ def _targets(
         try:
             if each.written not in found:
                 found[each.written] = _target(actor, service, each.written, kept)
-            if each.export not in exported_names(found[each.written].config):
+            target = found[each.written]
+            exporting = document if target.id == service.id else target.config
+            if each.export not in exported_names(exporting):
                 problem = f"{each.written} does not list {each.export} under its exports."
                 problems.setdefault(f"environment.{each.variable}", []).append(problem)
         except DomainError as error:

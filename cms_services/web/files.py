@@ -40,10 +40,9 @@ def send_download(download: Download, resumable: bool = True) -> Response:
 def _name(response: Response, name: str) -> None:
     stem, _, ending = name.rpartition(".")
     plain = f"{file_name(stem)}.{ending}"
-    named = {"filename": plain}
-    if name != plain:
-        named["filename*"] = f"UTF-8''{quote(name, safe='')}"
-    response.headers.set("Content-Disposition", "attachment", **named)
+    full = "" if name == plain else f"; filename*=UTF-8''{quote(name, safe='')}"
+    # The plain name has nothing that would need an escape within quotes.
+    response.headers["Content-Disposition"] = f'attachment; filename="{plain}"{full}'
 
 
 def _digest(content: bytes) -> str:

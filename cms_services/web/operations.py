@@ -58,6 +58,8 @@ class Operation:
     guarded: bool = False
     limits: tuple[LimitPolicy, ...] = ()
     media_types: tuple[str, ...] = field(default=())
+    # A file that is sent in parts where a Range asks for one.
+    resumable: bool = False
 
 
 @dataclass(frozen=True)

@@ -309,7 +309,7 @@ class TestCharacters:
         name = "Zo\u00eb \U0001f680 \u0639 \u2028 \\ ' \" % _ \x01 \x7f \ufffd \uffff e\u0301"
         service = alice.new_service(name=name, configuration={name: [name]})
         assert data_of(alice.get(f"/api/services/{service['id']}"))["name"] == name
-        assert service["configuration"] == {name: [name]}
+        assert service["configuration"] == {"extra": {name: [name]}}
         found = data_of(alice.get("/api/services", query_string={"q": "\U0001f680"}))
         assert [each["name"] for each in found] == [name]
 

@@ -45,7 +45,9 @@ SENT = (
     "Content-Type",
     "If-Match",
     "If-None-Match",
+    "If-Range",
     "Idempotency-Key",
+    "Range",
     "X-Request-ID",
     "X-Confirm-Name",
 )
@@ -61,6 +63,10 @@ READ = {
     "Deprecation",
     "Sunset",
     "Content-Disposition",
+    "Accept-Ranges",
+    "Content-Digest",
+    "Content-Range",
+    "Repr-Digest",
 }
 
 
