@@ -64,13 +64,11 @@ def database_url(
 
 
 MakeApp = Callable[..., Flask]
-
-
 _apps: dict[str, Flask] = {}
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def default_app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     """The application with its default settings, on the test's emptied database.
 
     One for all tests of a process and database, since making one takes as long as many a test.
@@ -84,8 +82,13 @@ def app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 
 @pytest.fixture
+def app(default_app: Flask) -> Flask:
+    return default_app
+
+
+@pytest.fixture
 def make_app(
-    app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    default_app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeApp]:
     """Make an application with settings of its own, on the test's emptied database."""
     made: list[Flask] = []
