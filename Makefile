@@ -33,8 +33,8 @@ format: $(VENV)/.test ## Rewrite the code in the house style
 
 check: lint types test ## All that CI checks
 
-bench: $(VENV)/.test ## Measure the hot paths against a bare Flask view (needs wrk)
-	@$(BIN)/python -m benchmarks.reads_and_creates
+bench: $(VENV)/.test ## Measure the hot paths against a bare Flask view, and downloads beside them (needs wrk)
+	@$(BIN)/python -m benchmarks.reads_and_creates && $(BIN)/python -m benchmarks.downloads
 
 permissions: $(VENV)/.runtime ## Write docs/permissions.md anew from what the code declares
 	@$(BIN)/cms-services permissions docs/permissions.md

@@ -13,13 +13,13 @@ from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
 from cms_services.configuration.resolution import resolved_configuration
 from cms_services.downloads.archive import zip_bytes
-from cms_services.downloads.database import database_files
-from cms_services.downloads.domain import domain_files
-from cms_services.downloads.hosting import hosting_files
-from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
+from cms_services.downloads.database.bundle import database_files
+from cms_services.downloads.domain.bundle import domain_files
+from cms_services.downloads.hosting.bundle import hosting_files
+from cms_services.downloads.kubernetes.bundle import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.names import file_name
 from cms_services.downloads.scaffold import scaffold_files
-from cms_services.downloads.server import server_files
+from cms_services.downloads.server.bundle import server_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import (
     DomainError,

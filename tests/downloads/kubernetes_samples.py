@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cms_services.downloads.kubernetes import kubernetes_files
+from cms_services.downloads.kubernetes.bundle import kubernetes_files
 from cms_services.downloads.subject import Subject
 
 SERVER = "https://10.0.0.1:6443"

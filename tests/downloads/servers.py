@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cms_services.downloads.hosting import hosting_files
+from cms_services.downloads.hosting.bundle import hosting_files
 from cms_services.downloads.names import unix_name
 from cms_services.downloads.subject import Subject
 from tests.downloads.samples import program

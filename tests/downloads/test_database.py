@@ -25,7 +25,7 @@ from sqlalchemy import URL, make_url
 
 from cms_services.configuration.documents import Opened
 from cms_services.downloads.archive import zip_bytes
-from cms_services.downloads.database import database_files
+from cms_services.downloads.database.bundle import database_files
 from cms_services.errors import ServiceConfigError
 from tests.databases import SERVERS, need_server
 from tests.downloads.samples import HOSTILE, opened_subject, program, without_comments

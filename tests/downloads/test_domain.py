@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cms_services.downloads.archive import zip_bytes
-from cms_services.downloads.domain import domain_files
+from cms_services.downloads.domain.bundle import domain_files
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cms_services.configuration.documents import MASK, Opened
 from cms_services.database import engine_options, sqlalchemy_url
-from cms_services.downloads.hosting import hosting_files
+from cms_services.downloads.hosting.bundle import hosting_files
 from cms_services.downloads.quoting import QUOTE_OF_FORMAT
 from cms_services.downloads.subject import Subject
 from cms_services.errors import ServiceConfigError

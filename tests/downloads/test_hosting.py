@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cms_services.configuration.documents import MASK, Opened
-from cms_services.downloads.hosting import hosting_files
+from cms_services.downloads.hosting.bundle import hosting_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import (

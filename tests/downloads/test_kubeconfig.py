@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cms_services.configuration.documents import MASK, Document, Opened
-from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
+from cms_services.downloads.kubernetes.bundle import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.subject import Subject
 from cms_services.errors import ServiceConfigError
 from tests.downloads.kubernetes_samples import SERVER, authority

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cms_services.downloads.kubernetes import kubernetes_files
+from cms_services.downloads.kubernetes.bundle import kubernetes_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import ServiceConfigError
 from tests.downloads.kubernetes_samples import KINDS, manifests

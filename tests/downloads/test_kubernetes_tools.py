@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from cms_services.configuration.documents import Document, Opened
-from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
+from cms_services.downloads.kubernetes.bundle import kubernetes_files, kubernetes_yaml
 from cms_services.downloads.subject import Subject
 from tests.downloads.kubernetes_samples import KINDS, SERVER, as_carried, authority, variables_of
 from tests.downloads.samples import (

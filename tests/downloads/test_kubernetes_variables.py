@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cms_services.configuration.documents import MASK, Opened
-from cms_services.downloads.kubernetes import kubernetes_files
+from cms_services.downloads.kubernetes.bundle import kubernetes_files
 from cms_services.downloads.subject import Subject
 from tests.downloads.kubernetes_samples import KINDS, as_carried, manifests, variables_of
 from tests.downloads.samples import GOOD_CONFIG, HOSTILE, a_service, a_subject

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cms_services.downloads.kubernetes import kubernetes_files, kubernetes_yaml
+from cms_services.downloads.kubernetes.bundle import kubernetes_files, kubernetes_yaml
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import a_subject
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cms_services.configuration.documents import Opened
 from cms_services.downloads.archive import zip_bytes
-from cms_services.downloads.server import server_files
+from cms_services.downloads.server.bundle import server_files
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, opened_subject, program, unicode_text, variable_values
 

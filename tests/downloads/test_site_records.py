@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cms_services.downloads.hosting import hosting_files
+from cms_services.downloads.hosting.bundle import hosting_files
 from cms_services.downloads.quoting import QUOTE_OF_FORMAT
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text

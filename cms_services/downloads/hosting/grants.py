@@ -5,7 +5,7 @@ from typing import Any
 
 from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads.configured import refused
-from cms_services.downloads.site_records import Addresses
+from cms_services.downloads.hosting.site_records import Addresses
 
 _MAX_DATABASES = 100
 _MARIADB = "mariadb"

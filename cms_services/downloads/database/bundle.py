@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from cms_services.downloads.database_settings import (
+from cms_services.downloads.database.settings import (
     MARIADB,
     MONGODB,
     MYSQL,

@@ -7,12 +7,12 @@ from cms_services.catalogue.models import Service
 from cms_services.downloads import configured
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item, root
+from cms_services.downloads.domain.checks import consistent
+from cms_services.downloads.domain.records import MAX_TTL, Record, record, target_name
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import host_name, short_identity
 from cms_services.downloads.rendering import render
 from cms_services.downloads.subject import Subject
-from cms_services.downloads.zone_checks import consistent
-from cms_services.downloads.zone_records import MAX_TTL, Record, record, target_name
 
 _DEFAULT_TTL = 3600
 _DEFAULT_NAMESERVERS = ("ns1.example.invalid", "ns2.example.invalid")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from cms_services.downloads.configured import refused
-from cms_services.downloads.zone_records import ROOT, Record, is_within
+from cms_services.downloads.domain.records import ROOT, Record, is_within
 
 _ADDRESSES = ("A", "AAAA")
 

@@ -14,7 +14,7 @@ from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity
 from cms_services.downloads.quoting import fits_env_file
 from cms_services.downloads.rendering import render
-from cms_services.downloads.server_settings import ServerSettings, User, server_settings
+from cms_services.downloads.server.settings import ServerSettings, User, server_settings
 from cms_services.downloads.subject import Subject
 from cms_services.vocabulary import ServiceType
 

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from cms_services.configuration.documents import Document
 from cms_services.downloads import configured
 from cms_services.downloads.configured import Memory, refused
-from cms_services.downloads.kubeconfig import kubeconfig
+from cms_services.downloads.kubernetes.kubeconfig import kubeconfig
+from cms_services.downloads.kubernetes.scaling import autoscaler, cpu, replicas
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import kubernetes_name, label_value, short_identity
 from cms_services.downloads.rendering import render
-from cms_services.downloads.scaling import autoscaler, cpu, replicas
 from cms_services.downloads.subject import Subject
 
 _AUTOSCALER = "45-horizontalpodautoscaler.yaml"

@@ -7,13 +7,13 @@ from typing import Any
 from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads import configured
 from cms_services.downloads.configured import Memory, Variables, refused
-from cms_services.downloads.crontab import Job, jobs
-from cms_services.downloads.grants import Grants, grants
+from cms_services.downloads.hosting.crontab import Job, jobs
+from cms_services.downloads.hosting.grants import Grants, grants
+from cms_services.downloads.hosting.site_records import addresses, site_records
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity, unix_name
 from cms_services.downloads.quoting import fits_env_file
 from cms_services.downloads.rendering import render
-from cms_services.downloads.site_records import addresses, site_records
 from cms_services.downloads.subject import Subject
 
 # The path in the bundle, and the template it is made from: packages leave hidden files out.
