@@ -21,7 +21,8 @@ class ValidationFailed(DomainError):
 
     def __init__(self, details: dict[str, list[str]], message: str | None = None) -> None:
         fields = ", ".join(sorted(details)[:5])
-        super().__init__(message or f"Check these fields: {fields}.", details)
+        more = f" and {len(details) - 5} more" if len(details) > 5 else ""
+        super().__init__(message or f"Check these fields: {fields}{more}.", details)
 
 
 class MalformedBody(DomainError):

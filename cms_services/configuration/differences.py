@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import orjson
+
 from cms_services.configuration.documents import Document
 from cms_services.configuration.paths import Path, element_keys, path_text
 from cms_services.configuration.secrets import masked
 
 _MISSING = object()
+_SORTED = orjson.OPT_SORT_KEYS
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def _compare(path: Path, before: Any, after: Any, found: list[Difference]) -> No
         left, right = (None if each is _MISSING else each for each in (shown, new_shown))
         found.append(Difference(path_text(path), change, left, right))
         return
-    if stored == new and type(stored) is type(new):
+    # Unlike ==, this tells 1 from true, however deep they stand.
+    if orjson.dumps(stored, option=_SORTED) == orjson.dumps(new, option=_SORTED):
         return
     # What is shown as another kind of thing than it is stored as is a secret.
     both = [_parts(shown), _parts(new_shown)]

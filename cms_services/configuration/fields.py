@@ -79,7 +79,8 @@ class Duration(fields.String):
         except ValueError:
             duration = timedelta(-1)
         if not low <= duration <= high:
-            raise ValidationError(f"Takes a duration from {' to '.join(self._bounds)}.")
+            hint = f"Takes a duration from {' to '.join(self._bounds)}, such as 30s or 5m."
+            raise ValidationError(hint)
         return duration
 
 
@@ -98,7 +99,8 @@ class HttpUrl(fields.String):
         except ValueError:
             fits = False
         if not fits:
-            raise ValidationError(f"Takes a URL that begins with {self._schemes[0]}://.")
+            schemes = " or ".join(f"{each}://" for each in self._schemes)
+            raise ValidationError(f"Takes a URL that begins with {schemes}.")
         return text
 
 

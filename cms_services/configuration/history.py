@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import func, select
 
 from cms_services.accounts.models import User
@@ -19,7 +20,7 @@ from cms_services.configuration.models import ConfigurationVersion
 from cms_services.configuration.paths import path_text, places
 from cms_services.configuration.references import require_exports_kept, store_references
 from cms_services.configuration.secrets import masked, opened, sealed
-from cms_services.configuration.shape import require_valid, shaped
+from cms_services.configuration.shape import require_valid, shaped, shaped_leniently
 from cms_services.encryption import current_vault
 from cms_services.errors import NotFound
 from cms_services.extensions import db
@@ -95,7 +96,7 @@ def merge_configuration(
 ) -> Document:
     """Merge a patch (RFC 7396) into a loaded service's configuration."""
     # What was stored before there was `extra` must be where the patch looks for it.
-    present = shaped(service.family, masked(service.config))
+    present = shaped_leniently(service.family, masked(service.config))
     merged = merge_patch(present, shaped(service.family, patch, like=present))
     return replace_configuration(actor, service, merged, allow_breaking=allow_breaking)
 
@@ -177,7 +178,8 @@ def restore_version(
 
 def _store(actor: Actor, service: Service, document: Document, allow_breaking: bool) -> bool:
     latest = _latest_number(service.id)
-    if document == service.config and latest:
+    # Unlike ==, this tells 1 from true.
+    if latest and _encoded(document) == _encoded(service.config):
         return False
     if not allow_breaking:
         require_exports_kept(actor, service, document)
@@ -190,6 +192,10 @@ def _store(actor: Actor, service: Service, document: Document, allow_breaking: b
     )
     db.session.flush()
     return True
+
+
+def _encoded(document: Document) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def _version_of(service_id: str, number: int) -> ConfigurationVersion:

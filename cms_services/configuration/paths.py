@@ -1,7 +1,8 @@
 """Places in a configuration document, and walking through all of them.
 
 An element of a list goes by its `name` where it has one that no other element has, and by its
-number otherwise, so that a secret stays with its owner when the list is put in another order.
+number such as #0 otherwise, so that a secret stays with its owner when the list is put in another
+order.
 """
 
 import re
@@ -42,7 +43,10 @@ def element_keys(elements: list[Any]) -> list[str]:
     names = [each.get("name") if isinstance(each, dict) else None for each in elements]
     counts = Counter(name for name in names if isinstance(name, str))
     return [
-        name if isinstance(name, str) and counts[name] == 1 else str(number)
+        # No name looks like a number: one that begins so gets another sign before it.
+        (f"#{name}" if name.startswith("#") else name)
+        if isinstance(name, str) and counts[name] == 1
+        else f"#{number}"
         for number, name in enumerate(names)
     ]
 

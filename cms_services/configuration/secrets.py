@@ -5,8 +5,11 @@ makes a secret of a value anywhere else too. Passwords and tokens are secrets wh
 secret is stored sealed, reads back as MASK, and posting that word keeps it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.configuration.paths import KEPT, Path, camel_case, mapped, path_text, places
@@ -34,18 +37,29 @@ _MARKS = tuple(
     f'"{name}"'
     for name in ("secret", "value", _SEALED, "password", "uri", "token", "apiKey", "api_key")
 )
+_NAMES_OF_SECRETS = frozenset(each[1:-1] for each in _MARKS)
+# An imported variable may be an object or a list, of which nobody knows what it holds.
+_ODD_VARIABLE = re.compile(r'"environment"\s*:\s*\{[^{}\[\]]*[\[{]')
+_YES, _NO = (True, 1, "1", "true"), (False, 0, "0", "false")
 _HINT = 'Takes a string, or {"value": "...", "secret": true}.'
 
 
-def masked(document: Document) -> Document:
-    """The document as it may be shown."""
-    shown: Document = mapped(document, _masked_place)
-    return shown
+def masked(document: Any) -> Document:
+    """The document as it may be shown; what is none is shown as an empty one."""
+    if not isinstance(document, dict):
+        return {}
+    # Most sections hold no secret, and looking for one costs less than copying them.
+    return {
+        name: mapped(value, _masked_place, (name,))
+        if name == _ENVIRONMENT or _may_hold_one(value)
+        else value
+        for name, value in document.items()
+    }
 
 
 def may_hold_secret(text: str) -> bool:
     """Whether a document must be parsed and masked; False lets its stored text go out as it is."""
-    return any(mark in text for mark in _MARKS)
+    return any(mark in text for mark in _MARKS) or _ODD_VARIABLE.search(text) is not None
 
 
 def sealed(document: Document, previous: Document, service_id: str, vault: Vault) -> Document:
@@ -55,21 +69,30 @@ def sealed(document: Document, previous: Document, service_id: str, vault: Vault
     comes back. What was a secret stays one unless `"secret": false` says otherwise.
     Raises ValidationFailed for a secret that is neither a text nor an object of the right shape.
     """
-    known = dict(_sealed_places(previous))
+    known = _secret_places(previous)
     problems: dict[str, list[str]] = {}
 
     def seal(path: Path, value: Any) -> Any:
         if not _may_be_secret(path, value, path in known):
             return KEPT
+        if _is_marked(value):
+            inner = seal((*path, "value"), {"value": value["value"], "secret": True})
+            return value | {"value": inner}
         try:
             plain, secret = _read(path, value, path in known)
         except ValueError as error:
             problems[path_text(path)] = [str(error)]
             return value
         if plain == MASK and path in known:
-            return known[path]
-        if not secret:
-            return plain
+            kept = known[path]
+            # An imported document holds it unsealed.
+            return kept if _is_sealed(kept) else sealed_as(path, _plain_text(kept))
+        if plain == MASK and (secret or _is_secret_field(path)):
+            problems[path_text(path)] = ["No secret is stored here that could be kept; send it."]
+            return value
+        return sealed_as(path, plain) if secret else plain
+
+    def sealed_as(path: Path, plain: str) -> Any:
         context = secret_context(service_id, path_text(path))
         return {"secret": True, _SEALED: vault.seal(plain, context)}
 
@@ -88,11 +111,11 @@ def opened(document: Document, service_id: str, vault: Vault) -> Document:
     def open_place(path: Path, value: Any) -> Any:
         if _is_sealed(value):
             return Opened(vault.open(value[_SEALED], secret_context(service_id, path_text(path))))
+        if _is_marked(value):
+            return KEPT if _is_sealed(value["value"]) else value | {"value": Opened(value["value"])}
         shown = _masked_place(path, value)
-        if shown == MASK != value:
-            # An imported document holds it unsealed.
-            return Opened(value.get("value", "") if isinstance(value, dict) else value)
-        return shown
+        # An imported document holds it unsealed.
+        return Opened(_plain_text(value)) if shown == MASK != value else shown
 
     document_opened: Document = mapped(document, open_place)
     return document_opened
@@ -128,49 +151,70 @@ def with_sealed_values(document: Document, values: Mapping[str, str]) -> Documen
 def without_secret_forms(document: Document) -> Document:
     """The document with the text itself in the place of each `{"value": ..., "secret": ...}`.
 
-    For judging what a value is: whether it is secret does not matter to that.
+    For judging what a value is: whether it is secret does not matter to that. Names are left as
+    they are, since elements of lists go by them.
     """
 
     def unwrap(path: Path, value: Any) -> Any:
-        return value.get("value") if _is_form(value) else KEPT
+        return value.get("value") if is_secret_form(value) and path[-1:] != ("name",) else KEPT
 
     plain: Document = mapped(document, unwrap)
     return plain
+
+
+def is_secret_form(value: Any) -> bool:
+    """Whether the value is a text that says whether it is secret."""
+    return isinstance(value, dict) and value.keys() == _FORM and value["secret"] in (*_YES, *_NO)
 
 
 def _masked_place(path: Path, value: Any) -> Any:
     if _is_variable(path):
         # An imported row can hold the form in which a secret is posted; that is not shown either.
         return MASK if _is_secret_variable(value) else value
-    if _is_sealed(value) or (_is_form(value) and value["secret"] is True):
+    if _is_sealed(value) or (is_secret_form(value) and value["secret"] in _YES):
         return MASK
     if _is_secret_field(path) and value not in (None, ""):
         return MASK
-    return KEPT
+    return value | {"value": MASK} if _is_marked(value) else KEPT
 
 
-def _may_be_secret(path: Path, value: Any, was_sealed: bool) -> bool:
-    if _is_variable(path) or _is_sealed(value):
+def _may_hold_one(value: Any) -> bool:
+    """Whether a secret may stand somewhere within a section."""
+    if isinstance(value, dict):
+        return not _NAMES_OF_SECRETS.isdisjoint(value) or any(map(_may_hold_one, value.values()))
+    return isinstance(value, list) and any(map(_may_hold_one, value))
+
+
+def _may_be_secret(path: Path, value: Any, was_secret: bool) -> bool:
+    if _is_variable(path) or _is_sealed(value) or _is_marked(value):
         return True
     if _is_secret_field(path):
         return value not in (None, "")
-    return _is_form(value) or (was_sealed and isinstance(value, str))
+    return is_secret_form(value) or (was_secret and isinstance(value, str | int | float))
 
 
-def _read(path: Path, given: Any, was_sealed: bool) -> tuple[Any, bool]:
+def _read(path: Path, given: Any, was_secret: bool) -> tuple[Any, bool]:
     """The value as it was given, and whether it is a secret. Raises ValueError."""
     always = _is_secret_field(path)
     if not isinstance(given, dict):
         if always and not isinstance(given, str):
             raise ValueError(_HINT)
-        # The bare word announces a secret that was never set, as in documents of the old CMS.
-        return given, (always and given != MASK) or (was_sealed and isinstance(given, str))
-    value, secret = given.get("value"), given.get("secret", was_sealed or always)
-    if not isinstance(value, str) or not isinstance(secret, bool) or given.keys() - _FORM:
+        # A bare word announces a secret that was never set, as in documents of the old CMS.
+        secret = always or (was_secret and isinstance(given, str | int | float))
+        return (_plain_text(given), True) if secret else (given, False)
+    value, secret = given.get("value"), given.get("secret", was_secret or always)
+    if not isinstance(value, str) or secret not in (*_YES, *_NO) or given.keys() - _FORM:
         raise ValueError(_HINT)
-    if always and not secret:
+    if always and secret in _NO:
         raise ValueError("Is a secret always.")
-    return value, secret
+    return value, secret in _YES
+
+
+def _plain_text(value: Any) -> str:
+    """The text of a value that stands unsealed, whatever its form."""
+    if isinstance(value, dict):
+        value = value.get("value", "")
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _is_variable(path: Path) -> bool:
@@ -179,18 +223,27 @@ def _is_variable(path: Path) -> bool:
 
 def _is_secret_variable(value: Any) -> bool:
     """Whether a stored variable must not be shown: imported documents hold unsealed ones too."""
-    return isinstance(value, dict) and (_SEALED in value or value.get("secret") is not False)
+    if isinstance(value, dict):
+        return _SEALED in value or value.get("secret") not in _NO
+    return isinstance(value, list)
 
 
 def _is_secret_field(path: Path) -> bool:
-    if not 2 <= len(path) <= 4:
+    # Under `extra` they are the same: a component has no cluster, yet may hold its token.
+    spelled = tuple(camel_case(each) for each in path if each != "extra")
+    if not 2 <= len(spelled) <= 4:
         return False
-    spelled = tuple(camel_case(each) for each in path)
     return spelled in _SECRET_FIELDS or (spelled[0], "*", *spelled[2:]) in _SECRET_FIELDS
 
 
-def _is_form(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == _FORM and isinstance(value["secret"], bool)
+def _is_marked(value: Any) -> bool:
+    """Whether the value is an object that says of its `value`, beside others, that it is secret."""
+    return (
+        isinstance(value, dict)
+        and value.keys() > _FORM
+        and value["secret"] in _YES
+        and (isinstance(value["value"], str) or _is_sealed(value["value"]))
+    )
 
 
 def _is_sealed(value: Any) -> bool:
@@ -199,3 +252,16 @@ def _is_sealed(value: Any) -> bool:
 
 def _sealed_places(document: Any) -> list[tuple[Path, Any]]:
     return [(path, value) for path, value in places(document) if _is_sealed(value)]
+
+
+def _secret_places(document: Any) -> dict[Path, Any]:
+    """What stands, sealed or not, in each place of a stored document that would be masked."""
+    found: dict[Path, Any] = {}
+    for path, value in places(document if isinstance(document, dict) else {}):
+        if not path:
+            continue
+        if _is_marked(value):
+            found[(*path, "value")] = value["value"]
+        elif value != MASK and _masked_place(path, value) == MASK:
+            found[path] = value
+    return found

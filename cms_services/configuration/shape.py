@@ -4,6 +4,7 @@ What a schema does not know is kept: under `extra` of the object in which it sto
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -14,7 +15,7 @@ from cms_services.configuration.documents import Document
 from cms_services.configuration.fields import Either
 from cms_services.configuration.paths import camel_case
 from cms_services.configuration.schema import SCHEMA_OF_FAMILY, Section
-from cms_services.configuration.secrets import without_secret_forms
+from cms_services.configuration.secrets import is_secret_form, without_secret_forms
 from cms_services.errors import ValidationFailed
 from cms_services.field_messages import field_messages
 from cms_services.vocabulary import Family
@@ -27,9 +28,18 @@ def shaped(family: Family, document: Document, like: Document | None = None) -> 
     """The document, or merge patch, with what its schema does not know under `extra`.
 
     Names are spelled as in `like`, the document that a patch is for. Raises ValidationFailed where
-    a name stands there in both of its spellings.
+    a name stands there twice, in two spellings or also under `extra`, and for a secret in the
+    place of a section.
     """
-    return _shaped(SCHEMA_OF_FAMILY[family], document, like or {}, ())
+    return _Shaper(strict=True).shaped(SCHEMA_OF_FAMILY[family], document, like or {}, ())
+
+
+def shaped_leniently(family: Family, stored: Document) -> Document:
+    """A stored document in the same shape, whatever it holds: an import may have made it.
+
+    Of a name that stands there twice, the second goes under `extra`.
+    """
+    return _Shaper(strict=False).shaped(SCHEMA_OF_FAMILY[family], stored, {}, ())
 
 
 def require_valid(family: Family, document: Document) -> None:
@@ -62,48 +72,62 @@ def may_have_extra(text: str) -> bool:
     return f'"{EXTRA}"' in text
 
 
-def _shaped(schema: Section, given: Document, like: Document, path: tuple[str, ...]) -> Document:
-    fields = _fields_by_name(schema)
-    spelled = {camel_case(name): name for name in like}
-    known: Document = {}
-    unknown: Document = {}
-    for name, value in given.items():
-        spelling = camel_case(name)
-        field = fields.get(spelling)
-        if name == EXTRA and (value is None or isinstance(value, dict)):
-            continue
-        if field is None:
-            unknown[name] = value
-            continue
-        stored_as = spelled.get(spelling, name)
-        if stored_as in known or any(camel_case(each) == spelling for each in known):
-            place = ".".join((*path, name))
-            raise ValidationFailed({place: ["Stands here twice, in two spellings."]})
-        within = like.get(stored_as)
-        known[stored_as] = _shaped_value(field, value, within, (*path, name))
-    extra = given.get(EXTRA)
-    if isinstance(extra, dict):
-        unknown = extra | unknown
-    if unknown or (EXTRA in given and given[EXTRA] is None):
-        known[EXTRA] = unknown or None
-    return known
+@dataclass(frozen=True)
+class _Shaper:
+    strict: bool
 
+    def shaped(
+        self, schema: Section, given: Document, like: Document, path: tuple[str, ...]
+    ) -> Document:
+        if self.strict and is_secret_form(given):
+            place = ".".join(path) or "configuration"
+            raise ValidationFailed({place: ["Takes an object; mark what is secret in it."]})
+        fields = _fields_by_name(schema)
+        spelled = {camel_case(name): name for name in like}
+        known: Document = {}
+        unknown: Document = {}
+        for name, value in given.items():
+            spelling = camel_case(name)
+            field = fields.get(spelling)
+            if name == EXTRA and (value is None or isinstance(value, dict)):
+                continue
+            stored_as = spelled.get(spelling, name)
+            if field is None:
+                unknown[name] = value
+            elif any(camel_case(each) == spelling for each in known):
+                self._refuse_twice((*path, name))
+                unknown[name] = value
+            else:
+                within = like.get(stored_as)
+                known[stored_as] = self._value(field, value, within, (*path, name))
+        extra = given.get(EXTRA)
+        if isinstance(extra, dict):
+            for name in extra.keys() & unknown.keys():
+                self._refuse_twice((*path, name))
+            unknown = extra | unknown
+        if unknown or (EXTRA in given and given[EXTRA] is None):
+            known[EXTRA] = unknown or None
+        return known
 
-def _shaped_value(field: Any, value: Any, like: Any, path: tuple[str, ...]) -> Any:
-    nested = _schema_of(field)
-    if nested is None:
+    def _refuse_twice(self, path: tuple[str, ...]) -> None:
+        if self.strict:
+            raise ValidationFailed({".".join(path): ["Stands here twice; give it once."]})
+
+    def _value(self, field: Any, value: Any, like: Any, path: tuple[str, ...]) -> Any:
+        nested = _schema_of(field)
+        if nested is None:
+            return value
+        if value == [] and not isinstance(field, plain.List):
+            # PHP has one word for an empty list and an empty object.
+            return {}
+        if isinstance(value, dict):
+            return self.shaped(nested, value, like if isinstance(like, dict) else {}, path)
+        if isinstance(value, list) and isinstance(field, plain.List):
+            return [
+                self.shaped(nested, each, {}, (*path, str(n))) if isinstance(each, dict) else each
+                for n, each in enumerate(value)
+            ]
         return value
-    if value == [] and not isinstance(field, plain.List):
-        # PHP has one word for an empty list and an empty object.
-        return {}
-    if isinstance(value, dict):
-        return _shaped(nested, value, like if isinstance(like, dict) else {}, path)
-    if isinstance(value, list) and isinstance(field, plain.List):
-        return [
-            _shaped(nested, each, {}, (*path, str(number))) if isinstance(each, dict) else each
-            for number, each in enumerate(value)
-        ]
-    return value
 
 
 def _judged(schema: Section, document: Document) -> Document:

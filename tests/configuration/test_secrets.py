@@ -21,6 +21,7 @@ DOCUMENT: dict[str, Any] = {
     "users": [{"name": "app", "password": SECRETS[5]}],
     "extra": {"licence": {"code": {"value": SECRETS[6], "secret": True}}},
 }
+_MARKED = {"name": "KEY", "value": "PLAIN-5", "secret": True}
 PATHS = {
     "environment.KEY": SECRETS[0],
     "databases.main.connection.password": SECRETS[1],
@@ -106,6 +107,81 @@ class TestEverySecret:
             error_of(answer, 400, "VALIDATION_ERROR")
 
 
+class TestWhatMightGetLost:
+    """A mask is never stored in the place of a secret that it does not stand for."""
+
+    def test_a_mask_without_a_secret_is_refused(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        shown = data_of(alice.get(path))
+        shown["databases"][0]["name"] = "renamed"
+        details = error_of(alice.put(path, json=shown), 400, "VALIDATION_ERROR")["details"]
+        assert list(details) == ["databases.renamed.connection.password"]
+        for path_, value in PATHS.items():
+            assert data_of(revealed(alice, service, path_))["value"] == value
+
+    def test_an_imported_secret_is_sealed_with_the_next_change(
+        self, alice: Person, app: Flask, service: str
+    ) -> None:
+        with app.app_context():
+            row = db.session.get_one(Service, service)
+            row.config = {
+                "databases": [{"name": "m", "connection": {"password": "PLAIN-1"}}],
+                "environment": {"K": {"value": "PLAIN-2", "secret": True}, "L": ["PLAIN-3"]},
+                "cluster": {"token": "PLAIN-4", "exec": {"env": [_MARKED]}},
+            }
+            db.session.commit()
+        path = f"/api/services/{service}/config"
+        assert "PLAIN" not in alice.get(path).text
+        assert "PLAIN" not in alice.get("/api/services").text
+        answer = alice.post(path, json={"port": 3000, "environment": {"L": None}})
+        assert "PLAIN" not in str(data_of(answer))
+        assert "PLAIN" not in str(stored(app, service))
+        for place, value in {
+            "databases.m.connection.password": "PLAIN-1",
+            "environment.K": "PLAIN-2",
+            "cluster.token": "PLAIN-4",
+            "cluster.exec.env.KEY.value": "PLAIN-5",
+        }.items():
+            assert data_of(revealed(alice, service, place))["value"] == value
+
+    def test_elements_without_names_keep_their_own(self, alice: Person, service: str) -> None:
+        secrets = [{"value": f"own-{n}", "secret": True} for n in range(2)]
+        listed = [{"x": secrets[0]}, {"name": "#0", "x": secrets[1]}]
+        path = f"/api/services/{service}/config"
+        data_of(alice.put(path, json={"list": listed}))
+        data_of(alice.post(path, json={"port": 1}))
+        assert data_of(revealed(alice, service, "extra.list.#0.x"))["value"] == "own-0"
+        assert data_of(revealed(alice, service, "extra.list.##0.x"))["value"] == "own-1"
+
+    def test_a_number_in_the_place_of_a_secret_is_one(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        shown = data_of(alice.post(path, json={"environment": {"KEY": 12345}}))
+        assert shown["environment"]["KEY"] == "encrypted"
+        assert data_of(revealed(alice, service, "environment.KEY"))["value"] == "12345"
+
+    def test_a_whole_section_is_no_secret(self, alice: Person, service: str) -> None:
+        path = f"/api/services/{service}/config"
+        form = {"value": "x", "secret": True}
+        for document, place in ((form, "configuration"), ({"networking": form}, "networking")):
+            details = error_of(alice.put(path, json=document), 400, "VALIDATION_ERROR")["details"]
+            assert list(details) == [place]
+
+
+def test_a_form_of_the_old_frontend_can_say_that_a_variable_is_secret(alice: Person) -> None:
+    form = {"createService": 1, "name": "A", "type": "api", "project": "p"}
+    form |= {"configuration[environment][K][value]": "s3cret"}
+    form |= {"configuration[environment][K][secret]": "1"}
+    made = data_of(alice.post("/services.php", data=form))
+    assert made["configuration"] == {"environment": {"K": "encrypted"}}
+    assert data_of(revealed(alice, made["id"], "environment.K"))["value"] == "s3cret"
+
+
+def test_a_component_s_cluster_token_is_a_secret_though_it_has_no_cluster(alice: Person) -> None:
+    made = alice.new_service(configuration={"cluster": {"token": "s3cret"}})
+    assert made["configuration"] == {"extra": {"cluster": {"token": "encrypted"}}}
+    assert "s3cret" not in alice.act("getServices").text
+
+
 class TestRevealing:
     def test_gives_each_by_its_path_and_is_audited(self, alice: Person, service: str) -> None:
         for path, value in PATHS.items():
@@ -135,15 +211,13 @@ class TestRevealing:
         )
         error_of(answer, 403, "FORBIDDEN")
 
-    def test_an_announced_secret_that_was_never_set_has_no_value(
+    def test_an_announced_variable_that_was_never_set_has_no_value(
         self, alice: Person, service: str
     ) -> None:
-        for document in ({}, {"cluster": {"token": "encrypted"}}):
-            data_of(alice.put(f"/api/services/{service}/config", json=document))
-        assert data_of(alice.get(f"/api/services/{service}/config")) == {
-            "cluster": {"token": "encrypted"}
-        }
-        error_of(revealed(alice, service, "cluster.token"), 404, "NOT_FOUND")
+        announced = {"environment": {"LATER": "encrypted"}}
+        path = f"/api/services/{service}/config"
+        assert data_of(alice.put(path, json=announced)) == announced
+        error_of(revealed(alice, service, "environment.LATER"), 404, "NOT_FOUND")
 
 
 class TestVersions:
