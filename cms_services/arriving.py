@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum, auto
+from urllib.parse import unquote_to_bytes
 
 # The application refuses longer bodies, before it reads them where their length is told.
 _LONGEST_BODY = 1024 * 1024
@@ -37,6 +38,15 @@ class ArrivingRequest:
         self._end = 0
         self._chunk_at = 0
         self._length_of_chunks = 0
+
+    @property
+    def method_and_path(self) -> bytes:
+        """The beginning of the request line, with the path decoded and without a query."""
+        method, _, target = bytes(self.received[: _LONGEST_LINE + 2]).partition(b" ")
+        path = target.split(b" ", 1)[0].split(b"?", 1)[0]
+        # A target may be a whole URL (RFC 9112, section 3.2.2).
+        path = re.sub(rb"\A[a-z]+://[^/]*", b"", path, flags=re.IGNORECASE)
+        return method + b" " + unquote_to_bytes(path)
 
     def add(self, data: bytes) -> State:
         self.received += data

@@ -24,7 +24,7 @@ threads = _settings.web_threads
 worker_class = "cms_services.intake.IntakeWorker"
 # Making a file is several times the work of answering a list.
 IntakeWorker.taking_turns = re.compile(
-    rb"(?:GET|POST) /api/services/(?:download/|[^/? ]+/scaffold[? /])"
+    rb"(?:GET|HEAD|POST) /api/services/(?:download/|[^/]+/scaffold(?:/|\Z))"
 )
 IntakeWorker.request_seconds = float(_settings.request_timeout)
 # Each takes a file handle, of which many systems grant a process 1,024.

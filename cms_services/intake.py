@@ -122,6 +122,7 @@ class Turns:
 
     _QUIET_SECONDS = 0.003
     _LONGEST_SECONDS = 0.5
+    _MOST_QUEUED = 64
 
     def __init__(self) -> None:
         self._queued: deque[Connection] = deque()
@@ -129,6 +130,11 @@ class Turns:
         self._quick = 0
         self._last_quick = 0.0
         self._last_turn = 0.0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may wait; others are answered at once, so that connections stay free."""
+        return len(self._queued) < self._MOST_QUEUED
 
     def queue(self, conn: Connection) -> None:
         self._queued.append(conn)
@@ -167,7 +173,7 @@ class IntakeWorker(ThreadWorker):
 
     # How long a client may take to send a request; gunicorn_conf.py sets it.
     request_seconds = 30.0
-    # Request lines that take turns: one at a time, and in quiet moments.
+    # Method and path of requests that take turns: one at a time, and in quiet moments.
     taking_turns = re.compile(rb"(?!)")
 
     def init_process(self) -> None:
@@ -262,7 +268,7 @@ class IntakeWorker(ThreadWorker):
     def _pass_on(self, conn: Connection, state: State) -> None:
         if state is not State.READY:
             self._refuse(conn, _STATUS_OF_STATE[state])
-        elif self.taking_turns.match(conn.arriving.received):
+        elif self.turns.has_room and self.taking_turns.match(conn.arriving.method_and_path):
             self.turns.queue(conn)
             self._give_turn()
         else:

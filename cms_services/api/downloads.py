@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request, url_for
 
 from cms_services.actor import Actor
 from cms_services.downloads.bundles import BUNDLES, Bundle, download
-from cms_services.downloads.links import create_link, use_link
+from cms_services.downloads.links import create_link, require_live_link, use_link
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.files import send_download
@@ -85,5 +85,6 @@ for _bundle in BUNDLES.values():
 def by_link(actor: Actor, token: str) -> Response:
     if request.method == "HEAD":
         # Whoever only looks, as programs do that show a link's preview, must not spend it.
+        require_live_link(token)
         return Response(headers={"Cache-Control": "private, no-store"})
     return send_download(use_link(actor, token), resumable=False)

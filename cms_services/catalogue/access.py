@@ -39,18 +39,30 @@ def load_service(
 
 
 def load_service_by(actor: Actor, column: str, value: str, service_type: ServiceType) -> Service:
-    """The service of a type by its `billing_id` or `cluster_id`.
+    """The service of a type by its `billing_id` or `cluster_id`, or as load_service() finds it.
 
-    Where several share the number, as one bill may cover several plans, the oldest the caller may
-    read; cancelled ones don't count. Raises ServiceNotFound, or Forbidden where all are somebody
-    else's.
+    Where several share the number, as one bill may cover several plans, the oldest of the caller's
+    own, else of those that it may read; cancelled ones don't count. Raises ServiceNotFound, or
+    Forbidden where all are somebody else's.
     """
+    numbered = getattr(Service, column) == value
     query = select(Service).where(
-        getattr(Service, column) == value,
+        or_(numbered, Service.service_id == value, Service.id == value),
         Service.type == service_type,
         Service.status != Status.CANCELLED,
     )
-    return _authorised(actor, query, value, for_change=False, lock=False)
+    # The public number names one service alone.
+    first = (Service.service_id == value).desc(), (Service.user_id == actor.user_id).desc()
+    return _authorised(actor, query.order_by(*first), value, for_change=False, lock=False)
+
+
+def load_row(actor: Actor, row_id: str, *, for_change: bool = False) -> Service:
+    """The service with this very id, which no serviceId can be mistaken for; not locked.
+
+    Raises as load_service() does.
+    """
+    query = select(Service).where(Service.id == row_id)
+    return _authorised(actor, query, row_id, for_change, lock=False)
 
 
 def readable_among(actor: Actor, ids: Collection[str]) -> dict[str, str]:

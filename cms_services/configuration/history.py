@@ -1,8 +1,7 @@
 """Changing a service's configuration, and its numbered versions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from cms_services.configuration.paths import path_text, places
 from cms_services.configuration.references import require_exports_kept, store_references
 from cms_services.configuration.secrets import masked, opened, sealed
 from cms_services.configuration.shape import require_valid, shaped, shaped_leniently
+from cms_services.database import AnyRow, lean
 from cms_services.encryption import current_vault
 from cms_services.errors import NotFound
 from cms_services.extensions import db
@@ -28,17 +28,6 @@ from cms_services.keyset import Page, SortKey, paged
 from cms_services.vocabulary import EventType, Permission
 
 _NEWEST_FIRST = (SortKey("number", ConfigurationVersion.number, descending=True),)
-
-
-@dataclass(frozen=True)
-class VersionSummary:
-    """A version without its document: what it changed of the one before it, masked."""
-
-    number: int
-    author_id: str | None
-    author_name: str | None
-    created_at: datetime
-    changes: Sequence[Difference]
 
 
 @dataclass(frozen=True)
@@ -116,32 +105,21 @@ def reveal_secret(actor: Actor, identifier: str, path: str) -> RevealedSecret:
     raise NotFound(f"This configuration has no secret at {path[:300]!r} whose value was ever set.")
 
 
-def list_versions(
-    actor: Actor, identifier: str, *, limit: int, cursor: str | None
-) -> Page[VersionSummary]:
+def list_versions(actor: Actor, identifier: str, *, limit: int, cursor: str | None) -> Page[AnyRow]:
     """The versions of a service's configuration, newest first, without their documents."""
-    service_id = load_service(actor, identifier).id
     version = ConfigurationVersion
     query = (
-        select(version.number, version.author_id, User.name, version.created_at, version.document)
-        .outerjoin(User, User.id == version.author_id)
-        .where(version.service_id == service_id)
-    )
-    page = paged(query, _NEWEST_FIRST, limit, cursor)
-    documents = {row.number: row.document for row in page.items}
-    if page.items and (oldest := page.items[-1].number) > 1:
-        documents[oldest - 1] = _document_of(service_id, oldest - 1)
-    summaries = [
-        VersionSummary(
-            row.number,
-            row.author_id,
-            row.name,
-            row.created_at,
-            differences(documents.get(row.number - 1, {}), row.document),
+        select(
+            version.number,
+            version.author_id,
+            User.name.label("author_name"),
+            version.created_at,
+            lean(version.__table__.c.changes),
         )
-        for row in page.items
-    ]
-    return Page(summaries, page.limit, page.next_cursor)
+        .outerjoin(User, User.id == version.author_id)
+        .where(version.service_id == load_service(actor, identifier).id)
+    )
+    return paged(query, _NEWEST_FIRST, limit, cursor)
 
 
 def get_version(actor: Actor, identifier: str, number: int) -> ConfigurationVersion:
@@ -184,12 +162,15 @@ def _store(actor: Actor, service: Service, document: Document, allow_breaking: b
     if not allow_breaking:
         require_exports_kept(actor, service, document)
     store_references(actor, service, document)
-    service.config = document
-    db.session.add(
-        ConfigurationVersion(
-            service_id=service.id, number=latest + 1, document=document, author_id=actor.user_id
-        )
+    version = ConfigurationVersion(
+        service_id=service.id,
+        number=latest + 1,
+        document=document,
+        author_id=actor.user_id,
+        changes=[asdict(each) for each in differences(service.config, document)],
     )
+    service.config = document
+    db.session.add(version)
     db.session.flush()
     return True
 

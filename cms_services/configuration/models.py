@@ -19,6 +19,8 @@ class ConfigurationVersion(Model):
     )
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     document: Mapped[dict[str, Any]] = mapped_column(DOCUMENT)
+    # What it changed of the version before, masked; null for versions of before there was this.
+    changes: Mapped[list[dict[str, Any]] | None] = mapped_column(DOCUMENT)
     author_id: Mapped[str | None] = mapped_column(IDENTIFIER)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service, readable_among
+from cms_services.catalogue.access import load_row, load_service, readable_among
 from cms_services.catalogue.models import Service
 from cms_services.configuration.documents import Document
 from cms_services.configuration.models import ServiceReference
@@ -25,6 +25,7 @@ from cms_services.errors import Conflict, DomainError, ServiceConfigError, Valid
 from cms_services.extensions import db
 from cms_services.vocabulary import Status
 
+_MOST_REFERENCES = 200
 REFERENCE = re.compile(
     r"\$(?P<escaped>\$\{[^${}\n]{1,255}\.[A-Za-z_]\w{0,254}\})"
     r"|\$\{(?P<service>[^${}\n]{1,255})\.(?P<export>[A-Za-z_]\w{0,254})\}",
@@ -74,7 +75,7 @@ def store_references(actor: Actor, service: Service, document: Document) -> None
             position=position,
             variable=each.variable,
             written=each.written,
-            target_id=targets[each.written],
+            target_id=targets[each],
             export=each.export,
         )
         for position, each in enumerate(wanted)
@@ -104,7 +105,7 @@ def require_exports_kept(actor: Actor, service: Service, document: Document) -> 
         told.append(f"{others + len(shown[5:])} more")
     raise Conflict(
         f"Other services take values that would be gone: {', '.join(told)}. Change those first, or "
-        "send allowBreaking=true.",
+        "change the configuration at its own address with ?allowBreaking=true.",
         {"exports": sorted(lost), "dependents": [_told(each) for each in shown], "others": others},
     )
 
@@ -173,47 +174,69 @@ def _targets(
     document: Document,
     wanted: list[_Wanted],
     before: list[ServiceReference],
-) -> dict[str, str]:
-    """The id of the service that each name means, which may be the service itself."""
-    kept = {each.written: each.target_id for each in before}
-    found: dict[str, Service] = {}
+) -> dict[_Wanted, str]:
+    """The id of the service that each reference means, which may be the service itself."""
+    if len(wanted) > _MOST_REFERENCES:
+        problem = f"A configuration takes at most {_MOST_REFERENCES} values from other services."
+        raise ValidationFailed({"environment": [problem]})
+    # What was settled before is not judged again, so that other changes stay possible whatever
+    # has become of it.
+    kept = {_Wanted(each.variable, each.written, each.export): each.target_id for each in before}
+    fresh = [each for each in wanted if each not in kept]
     problems: dict[str, list[str]] = {}
-    for each in wanted:
-        try:
-            if each.written not in found:
-                found[each.written] = _target(actor, service, each.written, kept)
-            target = found[each.written]
-            exporting = document if target.id == service.id else target.config
-            if each.export not in exported_names(exporting):
-                problem = f"{each.written} does not list {each.export} under its exports."
-                problems.setdefault(f"environment.{each.variable}", []).append(problem)
-        except DomainError as error:
-            problems.setdefault(f"environment.{each.variable}", []).append(error.message)
+    found = _found(actor, service, fresh, problems)
+    _lock(found.values())
+    for each in fresh:
+        target = found.get(each.written)
+        if target is None:
+            continue
+        exporting = document if target.id == service.id else target.config
+        if each.export not in exported_names(exporting):
+            problem = f"{each.written} does not list {each.export} under its exports."
+            problems.setdefault(f"environment.{each.variable}", []).append(problem)
     if problems:
         raise ValidationFailed(problems)
-    ids = {written: target.id for written, target in found.items()}
-    # So that nobody takes away, meanwhile, what has just been looked at.
-    locked = select(Service.id).where(Service.id.in_(set(ids.values()))).order_by(Service.id)
-    db.session.execute(locked.with_for_update())
-    return ids
+    return kept | {each: found[each.written].id for each in fresh}
 
 
-def _target(actor: Actor, service: Service, written: str, kept: dict[str, str]) -> Service:
-    if written in kept and (target := db.session.get(Service, kept[written])) is not None:
-        return target
+def _found(
+    actor: Actor, service: Service, wanted: list[_Wanted], problems: dict[str, list[str]]
+) -> dict[str, Service]:
+    """The services by the names that they are written by; what is wrong is put into `problems`."""
+    found: dict[str, Service] = {}
+    refused: dict[str, str] = {}
+    for each in wanted:
+        if each.written not in found and each.written not in refused:
+            try:
+                found[each.written] = _target(actor, service, each.written)
+            except DomainError as error:
+                refused[each.written] = error.message
+        if each.written in refused:
+            place = f"environment.{each.variable}"
+            problems.setdefault(place, []).append(refused[each.written])
+    return found
+
+
+def _lock(targets: Iterable[Service]) -> None:
+    """Lock services and read them anew, so that nobody takes away what is then looked at."""
+    ids = sorted({each.id for each in targets})
+    query = select(Service).where(Service.id.in_(ids)).order_by(Service.id)
+    locked = query.with_for_update(of=Service).execution_options(populate_existing=True)
+    db.session.scalars(locked).all()
+
+
+def _target(actor: Actor, service: Service, written: str) -> Service:
     named = select(Service).where(Service.name == written, Service.status != Status.CANCELLED)
     if service.project_id is not None:
         named = named.where(Service.project_id == service.project_id)
     else:
         named = named.where(Service.project_id.is_(None), Service.user_id == service.user_id)
     siblings = db.session.scalars(named.limit(2)).all()
-    if len(siblings) == 1:
-        return siblings[0]
-    if siblings:
+    if len(siblings) > 1:
         message = f"Several services are called {written}; name one by its serviceId."
         raise ValidationFailed({}, message)
     try:
-        return load_service(actor, written)
+        return load_row(actor, siblings[0].id) if siblings else load_service(actor, written)
     except DomainError as error:
         hint = "write $${ where the text itself is meant."
         raise ValidationFailed({}, f"{error.message.rstrip('.')}; {hint}") from error

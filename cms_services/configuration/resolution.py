@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import select
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service
+from cms_services.catalogue.access import load_row
 from cms_services.catalogue.models import Service
 from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.configuration.models import ServiceReference
@@ -16,6 +16,11 @@ from cms_services.configuration.secrets import masked, opened
 from cms_services.encryption import current_vault
 from cms_services.errors import DomainError, ServiceConfigError
 from cms_services.extensions import db
+
+# Characters that one variable, and all of a document, may take. Values that take values could
+# double at each step.
+_LONGEST = 65_536
+_MOST = 1_048_576
 
 
 def resolved_configuration(actor: Actor, service: Service, with_secrets: bool) -> Document:
@@ -45,6 +50,8 @@ class _Resolver:
         self._with_secrets = with_secrets
         self._targets: dict[str, dict[tuple[str, str], str]] = {}
         self._environments: dict[str, Document] = {}
+        self._known: dict[tuple[str, str], Any] = {}
+        self._taken_so_far = 0
 
     def resolved(
         self, service: Service, variable: str, value: Any, within: tuple[tuple[str, str], ...]
@@ -55,6 +62,13 @@ class _Resolver:
         place = (service.id, variable)
         if place in within:
             raise _broken(variable, "takes its own value")
+        if place not in self._known:
+            self._known[place] = self._filled_in(service, variable, value, (*within, place))
+        return self._known[place]
+
+    def _filled_in(
+        self, service: Service, variable: str, value: str, within: tuple[tuple[str, str], ...]
+    ) -> Any:
         pieces: list[str] = []
         secret = isinstance(value, Opened)
 
@@ -62,9 +76,12 @@ class _Resolver:
             nonlocal secret
             if match["escaped"] is not None:
                 return str(match["escaped"])
-            piece = self._taken(service, variable, match, (*within, place))
+            piece = self._taken(service, variable, match, within)
             secret = secret or isinstance(piece, Opened) or piece == MASK
             pieces.append(piece)
+            self._taken_so_far += len(piece)
+            if sum(map(len, pieces)) > _LONGEST or self._taken_so_far > _MOST:
+                raise _broken(variable, "takes more than a variable can hold")
             return piece
 
         text = REFERENCE.sub(taken, value)
@@ -113,7 +130,7 @@ class _Resolver:
 
     def _may_change(self, target: Service) -> bool:
         try:
-            load_service(self._actor, target.id, for_change=True, lock=False)
+            load_row(self._actor, target.id, for_change=True)
         except DomainError:
             return False
         return True

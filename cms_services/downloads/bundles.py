@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service, load_service_by
+from cms_services.catalogue.access import load_row, load_service, load_service_by
 from cms_services.catalogue.changes import note_read
-from cms_services.catalogue.lifecycle import require_not_cancelled
 from cms_services.catalogue.models import Service
 from cms_services.configuration.resolution import resolved_configuration
 from cms_services.downloads.archive import zip_bytes
@@ -22,11 +21,12 @@ from cms_services.downloads.scaffold import scaffold_files
 from cms_services.downloads.server.bundle import server_files
 from cms_services.downloads.subject import Subject
 from cms_services.errors import (
+    Conflict,
     DomainError,
     DownloadGenerationFailed,
     ValidationFailed,
 )
-from cms_services.vocabulary import EventType, Permission, ServiceType
+from cms_services.vocabulary import EventType, Permission, ServiceType, Status
 
 _log = logging.getLogger(__name__)
 
@@ -118,10 +118,11 @@ def find_for_download(actor: Actor, bundle: Bundle, identifier: str, with_secret
 
 def require_downloadable(actor: Actor, service: Service, with_secrets: bool) -> None:
     """Raise Conflict for a cancelled service, Forbidden for secrets that are not the caller's."""
-    require_not_cancelled(service)
+    if service.status == Status.CANCELLED:
+        raise Conflict("A cancelled service has no downloads; an admin can restore it.")
     if with_secrets:
         actor.require(Permission.SECRETS_READ)
-        load_service(actor, service.id, for_change=True, lock=False)
+        load_row(actor, service.id, for_change=True)
 
 
 def make_download(
@@ -131,9 +132,7 @@ def make_download(
 
     Raises ServiceConfigError, DownloadGenerationFailed.
     """
-    with _unexpected_failures_hidden():
-        document = resolved_configuration(actor, service, with_secrets)
-        content = bundle.formats[format](Subject(service, document))
+    content = make_content(actor, bundle, service, format, with_secrets)
     sha256 = hashlib.sha256(content).hexdigest()
     told = {
         "bundle": bundle.name,
@@ -144,6 +143,15 @@ def make_download(
     note_read(actor, service, EventType.SERVICE_DOWNLOADED, told | ({"by": by} if by else {}))
     name = file_name(f"{service.name}-{bundle.name}", in_ascii=False)
     return Download(f"{name}.{format}", _MEDIA_TYPES[format], content, sha256)
+
+
+def make_content(
+    actor: Actor, bundle: Bundle, service: Service, format: str, with_secrets: bool
+) -> bytes:
+    """The bytes alone, of which no trace is left. Raises as make_download() does."""
+    with _unexpected_failures_hidden():
+        document = resolved_configuration(actor, service, with_secrets)
+        return bundle.formats[format](Subject(service, document))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from cms_services.accounts.random_tokens import hash_of_token, new_token
 from cms_services.accounts.sessions import actor_of_user
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service
+from cms_services.catalogue.access import load_row
 from cms_services.catalogue.changes import note_read
 from cms_services.clock import now
 from cms_services.downloads.bundles import (
@@ -15,6 +15,7 @@ from cms_services.downloads.bundles import (
     Bundle,
     Download,
     find_for_download,
+    make_content,
     make_download,
     require_downloadable,
     require_format,
@@ -23,7 +24,7 @@ from cms_services.downloads.models import DownloadLink
 from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.pruning import prune_before
-from cms_services.vocabulary import EventType
+from cms_services.vocabulary import EventType, Permission
 
 LINK_LIFETIME = timedelta(minutes=10)
 
@@ -33,10 +34,12 @@ def create_link(
 ) -> tuple[str, datetime]:
     """A token that gives this bundle once to whoever has it, and until when.
 
-    It is shown this once and never stored. Raises what download() raises before it makes the file.
+    It is shown this once and never stored. Raises what download() raises.
     """
     require_format(bundle, format)
     service = find_for_download(actor, bundle, identifier, with_secrets)
+    # Better refused now than to whoever comes by the link.
+    make_content(actor, bundle, service, format, with_secrets)
     token = new_token()
     link = DownloadLink(
         token_hash=hash_of_token(token),
@@ -61,21 +64,38 @@ def use_link(actor: Actor, token: str) -> Download:
     The file holds what the account that made the link may have now, and is audited as its. Raises
     NotFound for a link that was used or whose time is over, and what download() raises.
     """
-    query = select(DownloadLink).where(
-        DownloadLink.token_hash == hash_of_token(token), DownloadLink.expires_at > now()
-    )
-    link = db.session.scalar(query.with_for_update())
-    maker = actor_of_user(link.user_id) if link else None
-    if link is None or maker is None:
-        raise NotFound("This link was used, or its time is over; ask for a new one.")
+    link = _live_link(token)
+    maker = actor_of_user(link.user_id)
+    if maker is None:
+        raise _no_link()
     maker = maker.within(actor.request_id, actor.address)
-    service = load_service(maker, link.service_id)
+    maker.require(Permission.SERVICES_READ)
+    service = load_row(maker, link.service_id)
     require_downloadable(maker, service, link.with_secrets)
     made = make_download(
         maker, BUNDLES[link.bundle], service, link.format, link.with_secrets, by="link"
     )
     db.session.delete(link)
     return made
+
+
+def require_live_link(token: str) -> None:
+    """Raise NotFound for a link that use_link() would not take; it is not spent by that."""
+    _live_link(token)
+
+
+def _live_link(token: str) -> DownloadLink:
+    query = select(DownloadLink).where(
+        DownloadLink.token_hash == hash_of_token(token), DownloadLink.expires_at > now()
+    )
+    link = db.session.scalar(query.with_for_update())
+    if link is None:
+        raise _no_link()
+    return link
+
+
+def _no_link() -> NotFound:
+    return NotFound("This link was used, or its time is over; ask for a new one.")
 
 
 def prune_links() -> int:

@@ -1,4 +1,4 @@
-"""what configurations take from other services, and one-time download links
+"""what configurations change and take from other services, and one-time download links
 
 Revision: 0003, after 0002
 """
@@ -6,7 +6,7 @@ Revision: 0003, after 0002
 import sqlalchemy as sa
 from alembic import op
 
-from cms_services.database import IDENTIFIER, WORD, Moment
+from cms_services.database import DOCUMENT, IDENTIFIER, WORD, Moment
 
 revision = "0003"
 down_revision = "0002"
@@ -15,6 +15,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("service_config_versions", sa.Column("changes", DOCUMENT, nullable=True))
+
     op.create_table(
         "service_references",
         sa.Column("service_id", IDENTIFIER, nullable=False),
@@ -50,6 +52,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("download_links")
     op.drop_table("service_references")
+    op.drop_column("service_config_versions", "changes")
 
 
 def _belongs_to(table: str, column: str, owner: str) -> sa.ForeignKeyConstraint:

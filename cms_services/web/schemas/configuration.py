@@ -48,7 +48,7 @@ class _VersionOut(AnswerSchema):
 
 class ConfigurationVersionOut(_VersionOut):
     author_name = fields.String(data_key="authorName", allow_none=True, required=True)
-    changes = fields.List(fields.Nested(DifferenceOut), required=True)
+    changes = fields.List(fields.Nested(DifferenceOut), allow_none=True, required=True)
 
 
 class ConfigurationVersionDetail(_VersionOut):
