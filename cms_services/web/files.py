@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import io
+from typing import Any
 from urllib.parse import quote
 
-from flask import Response, send_file
+from flask import Response, request
+from werkzeug.utils import send_file
 
 from cms_services.downloads.bundles import Download
 from cms_services.downloads.names import file_name
+from cms_services.errors import VersionConflict
 
 
 def send_download(download: Download, resumable: bool = True) -> Response:
@@ -18,14 +21,19 @@ def send_download(download: Download, resumable: bool = True) -> Response:
     that can be had once is not `resumable`: it is sent whole, whatever is asked for.
     """
     content = download.content
+    if "If-Match" in request.headers and not request.if_match.contains(download.sha256):
+        raise VersionConflict("The file is another one by now.", {"current": download.sha256})
     response = send_file(
         io.BytesIO(content),
+        _conditions(download.sha256),
         mimetype=download.media_type,
         as_attachment=True,
         download_name=download.file_name,
         etag=download.sha256,
         conditional=resumable,
+        response_class=Response,
     )
+    assert isinstance(response, Response)  # noqa: S101 - it is of the class that was asked for
     _name(response, download.file_name)
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Repr-Digest"] = _digest(content)
@@ -35,6 +43,20 @@ def send_download(download: Download, resumable: bool = True) -> Response:
         part = response.content_range
         response.headers["Content-Digest"] = _digest(content[part.start : part.stop])
     return response
+
+
+def _conditions(tag: str) -> dict[str, Any]:
+    """The request's environment with a Range only where it counts.
+
+    One of another unit, several ranges, and what is none are ignored, and what the reader has
+    already is not sent in part (RFC 9110, sections 13.2.2 and 14.2).
+    """
+    environ = dict(request.environ)
+    asked = request.range
+    counts = asked is not None and asked.units == "bytes" and len(asked.ranges) == 1
+    if not counts or request.if_none_match.contains(tag):
+        environ.pop("HTTP_RANGE", None)
+    return environ
 
 
 def _name(response: Response, name: str) -> None:

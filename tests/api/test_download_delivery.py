@@ -14,10 +14,12 @@ import pytest
 from flask import Flask
 
 from cms_services.accounts.models import User
+from cms_services.catalogue.models import Service
 from cms_services.clock import fixed_at, now
 from cms_services.downloads.links import prune_links
 from cms_services.downloads.models import DownloadLink
 from cms_services.extensions import db
+from cms_services.vocabulary import Role
 from tests.people import Person, data_of, error_of
 
 SECRET = "s3cr3t-of-orders"
@@ -93,6 +95,28 @@ class TestTheFile:
         answer = alice.get(path, headers={"Range": "bytes=100-", "If-Range": tag})
         assert answer.status_code == 200
 
+    @pytest.mark.parametrize(
+        "asked", ["items=0-9", "bytes=abc", "bytes=9-2", "", "bytes=0-1,4-5", "bytes=-"]
+    )
+    def test_comes_whole_where_a_range_is_none_that_counts(
+        self, alice: Person, path: str, asked: str
+    ) -> None:
+        answer = alice.get(path, headers={"Range": asked})
+        assert answer.status_code == 200
+        assert answer.data == alice.get(path).data
+
+    def test_is_not_sent_in_part_to_who_has_it(self, alice: Person, path: str) -> None:
+        tag = alice.get(path).headers["ETag"]
+        answer = alice.get(path, headers={"Range": "bytes=0-9", "If-None-Match": tag})
+        assert (answer.status_code, answer.data) == (304, b"")
+
+    def test_is_refused_in_the_envelope_where_it_is_another_one(
+        self, alice: Person, path: str
+    ) -> None:
+        answer = alice.get(f"{path}?secrets=include", headers={"If-Match": '"x"'})
+        error_of(answer, 412, "VERSION_CONFLICT")
+        assert SECRET not in answer.text
+
     def test_has_no_part_behind_its_end(self, alice: Person, path: str) -> None:
         answer = alice.get(path, headers={"Range": "bytes=99999999-"})
         error_of(answer, 416, "RANGE_NOT_SATISFIABLE")
@@ -150,6 +174,31 @@ class TestALink:
         address = link(alice, path)
         assert app.test_client().head(address).status_code == 200
         assert app.test_client().get(address).status_code == 200
+
+    def test_that_is_none_is_not_found_whoever_looks(
+        self, app: Flask, alice: Person, path: str
+    ) -> None:
+        address = link(alice, path)
+        app.test_client().get(address)
+        for each in (address, f"{address}x"):
+            assert app.test_client().head(each).status_code == 404
+            error_of(app.test_client().get(each), 404, "NOT_FOUND")
+
+    def test_gives_nothing_to_a_guest_who_made_it(
+        self, app: Flask, alice: Person, path: str
+    ) -> None:
+        address = link(alice, path)
+        with app.app_context():
+            db.session.get_one(User, alice.user_id).role = Role.GUEST
+            db.session.commit()
+        error_of(app.test_client().get(address), 403, "FORBIDDEN")
+
+    def test_is_refused_where_its_file_could_not_be_made(
+        self, alice: Person, service: dict[str, Any], path: str
+    ) -> None:
+        config = f"/api/services/{service['id']}/config"
+        data_of(alice.post(config, json={"domain": "not a domain"}))
+        error_of(alice.post(f"{path}/link", json={}), 500, "SERVICE_CONFIG_ERROR")
 
     def test_is_good_for_ten_minutes(self, app: Flask, alice: Person, path: str) -> None:
         address = link(alice, path)
@@ -244,6 +293,35 @@ def test_an_active_plan_is_not_hidden_by_a_cancelled_one_of_its_bill(alice: Pers
     alice.delete(f"/api/services/{old['id']}")
     answer = alice.get("/api/services/download/hosting/B-1")
     assert "new.example" in answer.headers["Content-Disposition"]
+
+
+def test_of_two_services_of_one_number_each_comes_by_its_own(
+    alice: Person, charlie: Person
+) -> None:
+    plans = [alice.new_service(name=f"{n}.example", type="hosting", billingId="B-2") for n in "ab"]
+    for plan in plans:
+        for named_by in ("id", "serviceId"):
+            answer = alice.get(f"/api/services/download/hosting/{plan[named_by]}")
+            assert plan["name"] in answer.headers["Content-Disposition"]
+    # A serviceId that is another service's id names the one of this number.
+    imported = alice.new_service(name="c.example", type="hosting", project="shop")
+    own = charlie.new_service(name="own.example", type="hosting")
+    let_in(alice, charlie, "viewer")
+    assert charlie.get(f"/api/services/download/hosting/{own['id']}").status_code == 200
+    answer = charlie.get(f"/api/services/download/hosting/{imported['id']}?secrets=include")
+    error_of(answer, 403, "FORBIDDEN")
+
+
+def test_secrets_are_those_of_the_very_service(
+    app: Flask, alice: Person, bob: Person, service: dict[str, Any], path: str
+) -> None:
+    """A viewer has a service whose serviceId is the other one's id, as an import may make it."""
+    let_in(alice, bob, "viewer")
+    own = bob.new_service(name="Own", type="kubernetes")
+    with app.app_context():
+        db.session.get_one(Service, own["id"]).service_id = service["id"]
+        db.session.commit()
+    error_of(bob.get(f"{path}?secrets=include"), 403, "FORBIDDEN")
 
 
 def test_a_scaffold_takes_a_template(alice: Person) -> None:

@@ -164,6 +164,56 @@ class TestRefusals:
         assert list(details) == ["environment.A"]
 
 
+class TestBounds:
+    def test_values_that_double_at_each_step_are_refused(self, alice: Person) -> None:
+        variables = {"X0": "x" * 100}
+        service = alice.new_service(type="kubernetes", name="Laughs")
+        own = service["serviceId"]
+        variables |= {f"X{n + 1}": f"${{{own}.X{n}}}" * 2 for n in range(40)}
+        document = {"environment": variables, "exports": list(variables)}
+        data_of(alice.put(f"/api/services/{service['id']}/config", json=document))
+        path = f"/api/services/download/kubernetes/{service['clusterId']}"
+        error = error_of(alice.get(path), 500, "SERVICE_CONFIG_ERROR")
+        assert "more than a variable can hold" in error["message"]
+
+    def test_there_is_a_largest_number_of_them(self, alice: Person, store: dict[str, Any]) -> None:
+        many = {f"V{n}": "${Order Store.HOST}" for n in range(201)}
+        details = error_of(user_of(alice, many), 400, "VALIDATION_ERROR")["details"]
+        assert list(details) == ["configuration.environment"]
+
+
+class TestWhoMayTake:
+    """Bob was a viewer of Alice's project, and still has a service there and one of his own."""
+
+    @pytest.fixture
+    def own(self, alice: Person, bob: Person, store: dict[str, Any]) -> dict[str, Any]:
+        shop = next(p for p in data_of(alice.get("/api/projects")) if p["name"] == "shop")
+        member = f"/api/projects/{shop['id']}/members/{bob.user_id}"
+        data_of(alice.put(member, json={"role": "editor"}))
+        taken = {"H": f"${{{store['id']}.HOST}}"}
+        own: dict[str, Any] = data_of(user_of(bob, taken, name="Bobs"), 201)
+        data_of(alice.delete(member))
+        return own
+
+    def test_what_was_taken_stays_and_nothing_more_is(
+        self, bob: Person, store: dict[str, Any], own: dict[str, Any]
+    ) -> None:
+        path = f"/api/services/{own['id']}/config"
+        data_of(bob.post(path, json={"port": 1}))
+        for more in (f"${{{store['id']}.PASSWORD}}", "${Order Store.HOST}"):
+            answer = bob.post(path, json={"environment": {"MORE": more}})
+            details = error_of(answer, 400, "VALIDATION_ERROR")["details"]
+            assert list(details) == ["environment.MORE"]
+
+    def test_a_broken_one_leaves_other_changes_possible(
+        self, alice: Person, store: dict[str, Any]
+    ) -> None:
+        service = data_of(user_of(alice, {"A": "${Order Store.HOST}"}), 201)
+        path = f"/api/services/{store['id']}/config?allowBreaking=true"
+        data_of(alice.post(path, json={"exports": None}))
+        data_of(alice.post(f"/api/services/{service['id']}/config", json={"port": 1}))
+
+
 class TestWhatOthersTake:
     @pytest.fixture
     def user(self, alice: Person, store: dict[str, Any]) -> dict[str, Any]:
