@@ -21,9 +21,10 @@ _MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 
 def _path(bundle: Bundle) -> str:
+    identifier = f"<{bundle.path_name}>"
     if bundle.service_type is None:
-        return f"/<service_id>/{bundle.name}"
-    return f"/download/{bundle.name}/<{bundle.named_by}>"
+        return f"/{identifier}/{bundle.name}"
+    return f"/download/{bundle.name}/{identifier}"
 
 
 def _file_view(bundle: Bundle) -> Callable[..., Any]:

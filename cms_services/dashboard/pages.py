@@ -7,11 +7,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
 from cms_services.catalogue import lifecycle
-from cms_services.catalogue.access import load_service
+from cms_services.catalogue.access import load_row, load_service
 from cms_services.catalogue.listing import ServiceFilter, list_services
 from cms_services.catalogue.models import Service
 from cms_services.configuration.secrets import masked
 from cms_services.downloads.bundles import BUNDLES
+from cms_services.errors import Forbidden
 from cms_services.monitoring.health import latest_health
 from cms_services.vocabulary import (
     SUSPENDED_STATUS,
@@ -89,9 +90,18 @@ def _service_page(actor: Actor, service_id: str) -> str:
         configuration=masked(found.config),
         health=latest_health(actor, service_id),
         downloads=_downloads_of(found),
+        can_configure=found.status != Status.CANCELLED and _may_change(actor, found),
         can_suspend=SUSPENDED_STATUS[found.family] in allowed,
         can_resume=Status.ACTIVE in allowed,
     )
+
+
+def _may_change(actor: Actor, service: Service) -> bool:
+    try:
+        load_row(actor, service.id, for_change=True)
+    except Forbidden:
+        return False
+    return actor.may(Permission.SERVICES_WRITE)
 
 
 def _downloads_of(service: Service) -> list[dict[str, str]]:
@@ -100,20 +110,14 @@ def _downloads_of(service: Service) -> list[dict[str, str]]:
         return []
     found = []
     for bundle in BUNDLES.values():
-        if bundle.service_type is not None and bundle.service_type == service.type:
-            named: dict[str, Any] = {bundle.named_by: getattr(service, bundle.named_by)}
-        elif bundle.service_type is None and service.template is not None:
-            named = {"service_id": service.service_id}
-        else:
+        of_template = bundle.service_type is None and service.template is not None
+        if not of_template and bundle.service_type != service.type:
             continue
-        if all(named.values()):
-            for format in bundle.formats:
-                # The first format needs no saying.
-                more: dict[str, Any] = (
-                    {} if format == next(iter(bundle.formats)) else {"format": format}
-                )
-                url = url_for(f"downloads.{bundle.name}", **named, **more)
-                found.append({"url": url, "title": f"Download {bundle.title} ({format.upper()})"})
+        # Several may share their other number.
+        named: dict[str, Any] = {bundle.path_name: service.service_id}
+        for format in bundle.formats:
+            url = url_for(f"downloads.{bundle.name}", **named, format=format)
+            found.append({"url": url, "title": f"Download {bundle.title} ({format.upper()})"})
     return found
 
 

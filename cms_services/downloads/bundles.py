@@ -61,6 +61,11 @@ class Bundle:
     service_type: ServiceType | None = None
     named_by: str = "billing_id"
 
+    @property
+    def path_name(self) -> str:
+        """What the identifier is called in an address."""
+        return "service_id" if self.service_type is None else self.named_by
+
 
 def _zip_of(files: Callable[[Subject], dict[str, bytes]]) -> dict[str, Maker]:
     return {"zip": lambda subject: zip_bytes(files(subject))}

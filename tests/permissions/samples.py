@@ -166,6 +166,13 @@ def _page_of_second_factor(world: World, party: Party) -> Ask:
     return Ask(form={"code": code()}, browser=browser)
 
 
+def _configuration_form(world: World, party: Party) -> Ask:
+    # The first version of a new service of a project that nobody has changed.
+    service = world.new_service()
+    form = {"document": "{}", "version": world.entity_tag(service)}
+    return Ask(service_path(service), form=form)
+
+
 def _register(name: str) -> Sample:
     def ask(world: World, party: Party) -> Ask:
         given = {"email": f"{new_id()}@example.com", "name": "New", "password": NEW_PASSWORD}
@@ -335,6 +342,8 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /register": plain(),
     "POST /register": _register("form"),
     "GET /services/{serviceId}": of_service(),
+    "GET /services/{serviceId}/configuration": of_service(),
+    "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),
     "POST /services/{serviceId}/{verb}": Sample(
         lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
         about_service=True,
