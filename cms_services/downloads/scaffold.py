@@ -5,6 +5,7 @@ any other goes out as it is; `dot_` at the beginning of a name stands for the do
 since packages leave those out.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from cms_services.scaffolds.templates import get_template
 from cms_services.shipped_files import shipped_folder
 
 _DEFAULT_PORT = 8080
+# What the container runs where the configuration does not say; Docker's images have these tags.
+_DEFAULT_VERSIONS = {"node": "24", "python": "3.13", "php": "8.3"}
+_VERSION = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,2})(?:\.x)?", re.ASCII)
 _DEFAULT_MEMORY = Memory(512, "M")
 
 
@@ -69,4 +73,14 @@ def _values(service: Service, subject: Subject) -> dict[str, Any]:
             subject.document, ("networking.port", "port"), 1, 65535, _DEFAULT_PORT
         ),
         "memory": configured.memory(subject.document, _DEFAULT_MEMORY).mebibytes,
+        "versions": {name: _version_of(subject, name) for name in _DEFAULT_VERSIONS},
     }
+
+
+def _version_of(subject: Subject, name: str) -> str:
+    """The version of a runtime, which `nodeVersion` and the like name."""
+    path = f"runtime.{name}Version"
+    match = configured.text(
+        subject.document, path, _VERSION, "Takes a version, such as 24.x or 3.13.", numbers=True
+    )
+    return match[1] if match else _DEFAULT_VERSIONS[name]

@@ -274,3 +274,24 @@ def test_an_unexpected_failure_is_hidden_and_leaves_no_trace(
     with pytest.raises(DownloadGenerationFailed, match=r"^The bundle could not be generated\.$"):
         bundles.download(SYSTEM, broken, "b")
     assert noted == []
+
+
+@pytest.mark.parametrize(
+    ("template", "runtime", "line"),
+    [
+        ("express-api", {"nodeVersion": "22.x"}, b"ARG NODE_VERSION=22\n"),
+        ("express-api", {}, b"ARG NODE_VERSION=24\n"),
+        ("flask-api", {"python_version": 3.12}, b"ARG PYTHON_VERSION=3.12\n"),
+        ("php-backend", {"phpVersion": "8.4"}, b"FROM php:8.4-apache\n"),
+    ],
+)
+def test_a_scaffold_s_container_runs_the_configured_version(
+    template: str, runtime: dict[str, Any], line: bytes
+) -> None:
+    assert line in MAKERS[template](a_subject({"runtime": runtime}))["Dockerfile"]
+
+
+def test_a_version_that_is_none_is_refused_by_its_path() -> None:
+    with pytest.raises(ServiceConfigError) as refusal:
+        MAKERS["express-api"](a_subject({"runtime": {"nodeVersion": "latest; RUN evil"}}))
+    assert list(refusal.value.details) == ["runtime.nodeVersion"]

@@ -27,7 +27,14 @@ from tests.scaffolds.running import (
 )
 
 TEMPLATE = "express-api"
-FILLED_IN = {"package.json", "package-lock.json", "service.json", "README.md", ".env.example"}
+FILLED_IN = {
+    "Dockerfile",
+    "package.json",
+    "package-lock.json",
+    "service.json",
+    "README.md",
+    ".env.example",
+}
 SECRET = "a secret of thirty-two bytes or more"
 
 
