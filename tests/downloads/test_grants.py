@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -198,6 +199,60 @@ def test_literals_come_back_as_they_were(kind: str, server: str) -> None:
         come_back()
 
 
+@KINDS
+@pytest.mark.parametrize("password", ["", MASK])
+def test_an_account_without_a_password_is_shut_until_it_gets_one(
+    kind: str, server: str, password: str
+) -> None:
+    name = f"{OURS}{_NAMES[1]}"
+    me = {"username": name, "database": name}
+    sql = grants_for(kind, name, password=password)
+    run(kind, sql)
+    for tried in ("REPLACE_ME", ""):
+        with pytest.raises(DBAPIError):
+            asked(kind, "SELECT 1", password=tried, **me)
+    assert _can_sign_in(kind, name) == [False]
+
+    # As the comment says: a password in its place, and without the dashes.
+    run(kind, _statements_in_comments(sql).replace(b"REPLACE_ME", b"set by hand"))
+    # Run again, the file leaves it as it is.
+    run(kind, sql)
+    assert asked(kind, "SELECT 1", password="set by hand", **me) == [1]
+    assert _can_sign_in(kind, name) == [True]
+
+
+@KINDS
+def test_no_configuration_takes_over_an_account_that_is_there(kind: str, server: str) -> None:
+    name = f"{OURS}{_NAMES[1]}"
+    run(kind, grants_for(kind, name, password=""))
+    sql = grants_for(kind, name)
+    run(kind, sql)
+    assert _can_sign_in(kind, name) == [False]
+    # The administrator's own decision.
+    run(kind, _statements_in_comments(sql))
+    me = {"username": name, "password": _PASSWORD, "database": name}
+    assert asked(kind, "SELECT 1", **me) == [1]
+    assert _can_sign_in(kind, name) == [True]
+
+
+def _statements_in_comments(sql: bytes) -> bytes:
+    found = re.findall(rb"^-- (ALTER (?:USER|ROLE) .*;)$", sql, re.MULTILINE)
+    assert found
+    return b"SET NAMES utf8mb4;\n" * (b" USER " in found[0]) + b"\n".join(found)
+
+
+def _can_sign_in(kind: str, name: str) -> list[bool]:
+    """The servers of the tests may trust whoever asks, so that an attempt proves too little."""
+    if kind == "postgresql":
+        literal = QUOTE_OF_FORMAT["sql_literal"](name)
+        query = f"FROM pg_authid WHERE rolname = {literal}"
+        return asked(kind, f"SELECT rolcanlogin AND rolpassword IS NOT NULL {query}")
+    literal = QUOTE_OF_FORMAT["mysql_literal"](name)
+    accounts = [host for each, host in _mariadb_accounts() if each == name]
+    shown = [asked(kind, f"SHOW CREATE USER {literal}@'{host}'") for host in accounts]
+    return list({"ACCOUNT LOCK" not in each for (each,) in shown})
+
+
 def test_a_masked_password_is_left_out_and_named() -> None:
     databases = [
         {"type": "redis", "connection": {"password": MASK}},
@@ -210,7 +265,11 @@ def test_a_masked_password_is_left_out_and_named() -> None:
         f"databases[{number}].connection.password" for number in (1, 2, 3)
     ]
     for kind in ("mariadb", "postgresql"):
-        assert b"'REPLACE_ME'" in files[f"databases/{kind}.sql"]
+        lines = [
+            line for line in files[f"databases/{kind}.sql"].splitlines() if b"REPLACE_ME" in line
+        ]
+        assert lines
+        assert all(line.startswith(b"-- ALTER ") for line in lines)
     assert not any(b"PLAINTEXT" in content for content in files.values())
     assert "does not hold every secret" in files["README.md"].decode()
 
@@ -220,14 +279,75 @@ def test_without_databases_there_is_one_of_the_sites_own_name(given_databases: A
     files = hosting_files(a_subject({"databases": given_databases}))
     assert b"CREATE DATABASE IF NOT EXISTS `web482913749123` " in files["databases/mariadb.sql"]
     assert "databases/postgresql.sql" not in files
+    assert b"ACCOUNT LOCK;" in files["databases/mariadb.sql"]
+    # Nothing in the configuration is masked; the account lacks a password all the same.
+    assert json.loads(files["manifest.json"])["maskedFields"] == []
+    readme = files["README.md"].decode()
+    assert "does not hold every secret" not in readme
+    before, _, _ = readme.partition("## Install")
+    assert "**The password of the database account `web482913749123` is to be set.**" in before
+
+
+def test_a_password_that_is_in_the_file_is_not_to_be_set() -> None:
+    databases = [{"connection": {"password": Opened("open")}}]
+    files = hosting_files(Subject(a_service(), {"databases": databases}))
+    assert "is to be set" not in files["README.md"].decode()
+    assert b"REPLACE_ME" not in files["databases/mariadb.sql"]
+
+
+_MARIADB = "mariadb <databases/mariadb.sql"
+_PSQL = "psql --no-psqlrc -d postgres <databases/postgresql.sql"
+
+
+@pytest.mark.parametrize(
+    ("kind", "connections", "commands"),
+    [
+        ("mysql", [{}], [_MARIADB]),
+        ("mysql", [{"host": "::1", "port": "3306"}, {"host": "/run/x.sock"}], [_MARIADB]),
+        ("mysql", [{"host": "0.0.0.0"}], [_MARIADB]),
+        ("mysql", [{"port": 3307}], [f"mariadb -h 127.0.0.1 -P 3307 -u root -p {_MARIADB[8:]}"]),
+        (
+            "mysql",
+            [{"host": "db_1"}, {"host": "2001:DB8:0::1", "port": 3307, "user": "x"}],
+            [
+                f"mariadb -h db_1 -u root -p {_MARIADB[8:]}",
+                f"mariadb -h 2001:db8::1 -P 3307 -u root -p {_MARIADB[8:]}",
+            ],
+        ),
+        ("postgres", [{"host": "localhost", "port": 5432}], [_PSQL]),
+        (
+            "postgres",
+            [{"host": "käse.example", "port": "5433"}],
+            [f"psql --no-psqlrc -h xn--kse-qla.example -p 5433 -U postgres {_PSQL[17:]}"],
+        ),
+    ],
+)
+def test_the_readme_runs_the_file_where_the_database_is(
+    kind: str, connections: list[dict[str, Any]], commands: list[str]
+) -> None:
+    databases = [{"type": kind, "connection": each} for each in connections]
+    if len(connections) > 1:
+        databases[1]["name"] = "second"
+    readme = hosting_files(a_subject({"databases": databases}))["README.md"].decode()
+    found = [line for line in readme.split("\n") if line.startswith(("mariadb ", "psql "))]
+    assert found == commands
+    assert ("several servers" in readme) == (len(commands) > 1)
+
+
+def test_the_readme_says_that_a_uri_is_not_read() -> None:
+    uri = "mysql://me:hidden@db.example.com/x"
+    databases = [{}, {"name": "b", "connection": {"uri": Opened(uri)}}]
+    files = hosting_files(Subject(a_service(), {"databases": databases}))
+    assert "**`databases[1].connection.uri` is not read.**" in files["README.md"].decode()
+    assert not any(b"hidden" in content for content in files.values())
+    assert "is not read" not in hosting_files(a_subject())["README.md"].decode()
 
 
 def test_a_database_elsewhere_is_used_from_the_addresses_of_the_host() -> None:
     def accounts(**document: Any) -> set[str]:
         databases = [{"connection": {"host": "db.example.com"}}]
         sql = hosting_files(a_subject({"databases": databases} | document))["databases/mariadb.sql"]
-        lines = [line for line in sql.decode().split("\n") if line.startswith("CREATE USER")]
-        return {line.rpartition("@")[2] for line in lines}
+        return set(re.findall(r"^CREATE USER .*@('[^']*') ACCOUNT LOCK;$", sql.decode(), re.M))
 
     assert accounts() == {"'%'"}
     assert accounts(addresses={"ipv4": ["192.0.2.1"], "ipv6": ["2001:db8::1"]}) == {
@@ -254,6 +374,11 @@ def test_a_database_elsewhere_is_used_from_the_addresses_of_the_host() -> None:
         ([{"connection": {"user": "root"}}], "databases[0].connection.user"),
         ([{"type": "pgsql", "connection": {"user": "pg_x"}}], "databases[0].connection.user"),
         ([{"connection": {"host": 5}}], "databases[0].connection.host"),
+        ([{"connection": {"host": "-x"}}], "databases[0].connection.host"),
+        ([{"connection": {"host": "db; evil\n"}}], "databases[0].connection.host"),
+        ([{"connection": {"host": "fe80::1%eth0"}}], "databases[0].connection.host"),
+        ([{"connection": {"port": 0}}], "databases[0].connection.port"),
+        ([{"connection": {"port": "3306; evil"}}], "databases[0].connection.port"),
         ([{"connection": {"password": Opened("a\nb")}}], "databases[0].connection.password"),
         (
             [{"connection": {"password": Opened(each)}} for each in "ab"],

@@ -140,14 +140,74 @@ def test_the_pool_never_takes_more_than_the_plan_has(memory: str, children: int,
         ({"phpVersion": 8.4}, "8.4"),
         ({"php_version": None}, "8.2"),
         ({"version": "8.1", "engine": "php-fpm"}, "8.1"),
+        ({"version": "8.3"}, "8.3"),
+        ({"version": 8.1, "engine": ""}, "8.1"),
         ({"version": "18", "engine": "node"}, "8.2"),
-        ({"version": "18"}, "8.2"),
         (None, "8.2"),
     ],
 )
 def test_the_php_version_is_read_as_people_write_it(runtime: Any, used: str) -> None:
     files = hosting_files(a_subject({"runtime": runtime}))
     assert f"/etc/php/{used}/fpm/pool.d/" in files["README.md"].decode()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "script", "pool", "nginx"),
+    [
+        *((None, 55, 60, 65), ("30s", 25, 30, 35), ("5m", 295, 300, 305), ("1h", 3595, 3600, 3605)),
+        *((2, 1, 2, 7), ("500ms", 1, 1, 6)),
+    ],
+)
+def test_every_server_follows_the_timeout(timeout: Any, script: int, pool: int, nginx: int) -> None:
+    files = hosting_files(a_subject({"runtime": {"timeout": timeout}}))
+    for path, line in {
+        ".user.ini": f"max_execution_time = {script}",
+        "php-fpm/pool.conf": f"request_terminate_timeout = {pool}s",
+        "nginx/site.conf": f"        fastcgi_read_timeout {nginx}s;",
+    }.items():
+        assert line in files[path].decode().split("\n")
+    assert f"`ProxyTimeout {nginx}`" in files["README.md"].decode()
+
+
+@pytest.mark.parametrize(("concurrency", "children"), [(None, 4), (1, 1), ("3", 3), (5, 4)])
+def test_concurrency_makes_the_pool_smaller_and_never_larger(
+    concurrency: Any, children: int
+) -> None:
+    runtime = {"memoryLimit": "512MiB", "concurrency": concurrency}
+    files = hosting_files(a_subject({"runtime": runtime}))
+    assert f"pm.max_children = {children}\n" in files["php-fpm/pool.conf"].decode()
+    readme = files["README.md"].decode()
+    assert f"- {children} requests run at once" in readme
+    assert ("as `runtime.concurrency` says" in readme) == (children < 4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("version", "18"), ("version", "20.x"), ("version", "8.2; evil"), ("version", [8])),
+        *(("timeout", 0), ("timeout", "0ms"), ("timeout", "61m"), ("timeout", "-5s")),
+        *(("timeout", "60s\nuser = root"), ("timeout", True)),
+        *(("concurrency", 0), ("concurrency", 100_001), ("concurrency", "4\nuser = root")),
+    ],
+)
+def test_a_runtime_that_cannot_be_used_is_refused_by_its_path(field: str, value: Any) -> None:
+    with pytest.raises(ServiceConfigError) as refusal:
+        hosting_files(a_subject({"runtime": {field: value}}))
+    assert list(refusal.value.details) == [f"runtime.{field}"]
+
+
+def test_the_readme_names_the_variables_that_env_lacks() -> None:
+    environment = {"FITS": "1", "LONG": Opened("a\nb"), "LOUD": "a\x07", "MASKED": MASK}
+    readme = hosting_files(Subject(a_service(), {"environment": environment}))["README.md"].decode()
+    before, _, _ = readme.partition("## Install")
+    assert "- **`.env` lacks `LOUD`, `LONG`.**" in before
+    assert "a\nb" not in readme
+    assert "lacks" not in hosting_files(a_subject())["README.md"].decode()
+
+
+def test_the_readme_starts_nginx_where_certbot_had_to_stop_it() -> None:
+    readme = hosting_files(a_subject())["README.md"].decode()
+    assert "nginx -t && systemctl reload-or-restart nginx\n" in readme
 
 
 @pytest.mark.parametrize(
@@ -160,6 +220,7 @@ def test_without_a_domain_the_name_of_the_service_may_be_one(name: str, domain: 
 
 
 _KEYS = [
+    *("version", "engine", "timeout", "concurrency", "port", "uri"),
     *("schedule", "command", "type", "name", "connection", "database", "user", "host"),
     *("password", "ipv4", "ipv6", "value", "secret"),
 ]

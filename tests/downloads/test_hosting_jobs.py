@@ -255,6 +255,25 @@ def test_the_check_says_what_is_missing() -> None:
         } <= set(lines)
 
 
+def test_the_check_tells_of_a_variable_that_env_lacks_and_lets_it_pass() -> None:
+    environment = {"A": "1", "KEY": Opened("a\nb")}
+    with assembled(Subject(a_service(), GOOD_CONFIG | {"environment": environment})) as site:
+        told = "left out KEY of .env: see README.md"
+        status, lines = checked(site)
+        assert (status, told in lines, lines[-1]) == (1, True, "1 missing")
+        env = site.home / ".env"
+        env.write_text(env.read_text().replace("#KEY=", "KEY='other'"))
+        assert told not in checked(site)[1]
+
+
+def test_the_readme_makes_the_folder_of_the_workers() -> None:
+    with assembled(a_subject()) as site:
+        folder = site.home / "workers"
+        assert folder.stat().st_mode & 0o777 == 0o700
+        folder.rmdir()
+        assert f"MISSING  {folder}" in checked(site)[1]
+
+
 @pytest.mark.parametrize("name", [each for each in HOSTILE if len(each) < 100])
 def test_the_check_is_a_script_of_any_posix_shell(name: str) -> None:
     script = hosting_files(a_subject({}, name=name, service_id=name or "1"))["check.sh"]

@@ -204,6 +204,7 @@ def test_without_its_module_apache_shows_no_source() -> None:
     "subject",
     [
         a_subject(),
+        *(a_subject({"runtime": {"timeout": each, "concurrency": 1}}) for each in ("1s", "1h")),
         a_subject({"domains": ["a" * 60 + ".example.com", "www.käse.example"]}),
         *(a_subject({}, name=text, service_id=text or '"; evil') for text in HOSTILE[:8]),
     ],

@@ -39,6 +39,12 @@ _ENGINE = re.compile(r".{1,255}", re.DOTALL)
 _PHP_VERSION = re.compile(r"([5-9]\.\d{1,2})(?:\.\d{1,3}|\.x)?", re.ASCII)
 # One request may use this much, unless the plan is too small for two of them.
 _REQUEST_MEBIBYTES = 128
+_DEFAULT_TIMEOUT = 60
+_MAX_TIMEOUT = 3600
+# PHP's own limit comes first, as it tells of the script; nginx waits for what php-fpm says.
+_TIMEOUT_MARGIN = 5
+_SLOW = 5
+_MAX_CONCURRENCY = 100_000
 
 
 def hosting_files(subject: Subject) -> dict[str, bytes]:
@@ -56,7 +62,7 @@ def hosting_files(subject: Subject) -> dict[str, bytes]:
 def _values(subject: Subject) -> dict[str, Any]:
     """What the templates can name."""
     document = subject.document
-    values = _places(subject) | _sizes(document)
+    values = _places(subject) | _sizes(document) | _times(document)
     variables = configured.variables(
         document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
     )
@@ -67,6 +73,8 @@ def _values(subject: Subject) -> dict[str, Any]:
         "variables": variables,
         "cron": cron,
         "engines": databases.engines,
+        "unread_uris": databases.unread_uris,
+        "left_out": _left_out(variables),
         "databases_are_named": bool(document.get("databases")),
         "addresses_are_known": bool(site.ipv4 or site.ipv6),
         "records": site_records(values["hosts"], site),
@@ -91,6 +99,12 @@ def _holds_secrets(variables: Variables, cron: list[Job], databases: Grants) -> 
     )
 
 
+def _left_out(variables: Variables) -> list[str]:
+    """The names of the variables whose values are known, and have no form in .env."""
+    known = variables.plain | variables.secret
+    return [name for name, value in known.items() if value is not None and not fits_env_file(value)]
+
+
 def _environment_files(values: dict[str, Any]) -> dict[str, bytes]:
     """The variables with what is open, and the same without any secret, which may be shared."""
     variables: Variables = values["variables"]
@@ -106,7 +120,7 @@ def _environment_files(values: dict[str, Any]) -> dict[str, bytes]:
             **values,
             fit=fit,
             masked=[name for name, value in secret.items() if value is None],
-            left_out=[name for name in known if name not in fit],
+            not_fit=[name for name in known if name not in fit],
             is_example=path == ".env.example",
         )
     return files
@@ -148,16 +162,42 @@ def _places(subject: Subject) -> dict[str, Any]:
 
 
 def _sizes(document: Document) -> dict[str, int]:
-    """How many requests run at once: as many as the plan's memory holds at their worst."""
+    """How many requests run at once.
+
+    As many as the plan's memory holds at their worst, or fewer where the configuration says so.
+    """
     plan = configured.memory(document, _DEFAULT_MEMORY).mebibytes
     if plan < _MIN_MEMORY:
         raise refused("runtime.memory_limit", f"A site needs at least {_MIN_MEMORY}MiB.")
     request = min(_REQUEST_MEBIBYTES, plan // 2)
-    return {"plan_memory": plan, "request_memory": request, "max_children": plan // request}
+    fitting = plan // request
+    wanted = configured.whole_number(
+        document, ("runtime.concurrency",), 1, _MAX_CONCURRENCY, fitting
+    )
+    return {
+        "plan_memory": plan,
+        "request_memory": request,
+        "fitting_children": fitting,
+        "max_children": min(wanted, fitting),
+    }
+
+
+def _times(document: Document) -> dict[str, int]:
+    """How long a request may take by what PHP, php-fpm and nginx measure, in seconds."""
+    timeout = configured.seconds(document, "runtime.timeout", _MAX_TIMEOUT, _DEFAULT_TIMEOUT)
+    if timeout < 1:
+        raise refused("runtime.timeout", f"Takes a time from 1s to {_MAX_TIMEOUT}s.")
+    return {
+        "timeout": timeout,
+        # php-fpm takes no slow log that begins after the end.
+        "slow_timeout": min(_SLOW, timeout),
+        "server_timeout": timeout + _TIMEOUT_MARGIN,
+        "script_timeout": max(1, timeout - _TIMEOUT_MARGIN),
+    }
 
 
 def _php_version(document: Document) -> str:
-    """The version of PHP; the one of another engine says nothing about it."""
+    """The version of PHP. The version of an engine that is named and is another says nothing."""
     hint = "Takes a version, such as 8.2."
     for path in ("runtime.php_version", "runtime.phpVersion", "runtime.version"):
         if path == "runtime.version" and not _runs_php(document):
@@ -170,4 +210,4 @@ def _php_version(document: Document) -> str:
 
 def _runs_php(document: Document) -> bool:
     engine = configured.text(document, "runtime.engine", _ENGINE, "Takes a name, such as php.")
-    return engine is not None and engine[0].lower().startswith("php")
+    return engine is None or engine[0].lower().startswith("php")

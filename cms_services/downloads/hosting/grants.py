@@ -1,11 +1,15 @@
 """A document's `databases`: the databases and accounts that a site's PHP connects with."""
 
+import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads.configured import refused
+from cms_services.downloads.configured_lists import Item
 from cms_services.downloads.hosting.site_records import Addresses
+from cms_services.downloads.names import host_name
 
 _MAX_DATABASES = 100
 _MARIADB = "mariadb"
@@ -17,7 +21,11 @@ _ENGINES = {
     "postgres": _POSTGRESQL,
     "pgsql": _POSTGRESQL,
 }
+_DEFAULT_PORT = {_MARIADB: 3306, _POSTGRESQL: 5432}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Names inside a network may be of one label, and hold an underscore.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # Whoever may write to these, or is one of these, owns the whole server.
 _DATABASES_OF_SERVERS = frozenset(
     {"mysql", "sys", "information_schema", "performance_schema"}
@@ -35,27 +43,43 @@ _MARIADB_NAME = 64
 
 @dataclass(frozen=True)
 class Account:
-    """An account of a database server. `hosts` are where it connects from; only MariaDB asks."""
+    """An account of a database server. `hosts` are where it connects from; only MariaDB asks.
+
+    Without a password it is made so that nobody can sign in.
+    """
 
     name: str
     hosts: tuple[str, ...]
     password: str | None
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where a server listens. None is what its clients take by themselves on the same machine."""
+
+    host: str | None
+    port: int | None
+
+
 @dataclass
 class Engine:
     """What one kind of server has to hold: accounts by name, and who may use which database."""
 
+    servers: list[Server] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
     grants: list[tuple[str, Account]] = field(default_factory=list)
 
 
 @dataclass
 class Grants:
-    """The engines by name, and the paths of the passwords that are masked."""
+    """The engines by name, and the paths of passwords that are masked and of URIs in use.
+
+    What a URI says is not read.
+    """
 
     engines: dict[str, Engine] = field(default_factory=dict)
     masked: list[str] = field(default_factory=list)
+    unread_uris: list[str] = field(default_factory=list)
 
 
 def grants(document: Document, default_name: str, site: Addresses) -> Grants:
@@ -92,12 +116,15 @@ def _add(found: Grants, given: Any, path: str, default_name: str, site: Addresse
     user = _name(connection.get("user") or default_name, f"{path}.user", engine_name)
     if user.lower() in _ACCOUNTS_OF_SERVERS or user.lower().startswith("pg_"):
         raise refused(f"{path}.user", "Names an account of the server itself.")
-    account = Account(
-        user,
-        _hosts(connection.get("host"), f"{path}.host", site),
-        _password(connection, f"{path}.password", found),
-    )
+    if connection.get("uri"):
+        found.unread_uris.append(f"{path}.uri")
+    host = _host(connection.get("host"), f"{path}.host")
+    password = _password(connection, f"{path}.password", found)
+    account = Account(user, _clients(host, site), password)
     engine = found.engines.setdefault(engine_name, Engine())
+    server = _server(host, Item(path, connection).member("port"), _DEFAULT_PORT[engine_name])
+    if server not in engine.servers:
+        engine.servers.append(server)
     known = engine.accounts.setdefault(user, account)
     if known != account:
         raise refused(f"{path}.user", "Stands in another connection with a different password.")
@@ -129,15 +156,42 @@ def _name(given: Any, path: str, engine: str) -> str:
     return str(given)
 
 
-def _hosts(given: Any, path: str, site: Addresses) -> tuple[str, ...]:
-    """Where the site connects from: the server itself, its addresses, or else anywhere."""
+def _host(given: Any, path: str) -> str | None:
+    """What the site connects to: a name, an address, or "localhost" in any of its spellings."""
     if given is None or given == "":
-        return ("localhost",)
+        return None
+    hint = "Takes a host name or an address."
     if not isinstance(given, str):
-        raise refused(path, "Takes a host name.")
-    if given.lower() in _LOOPBACK or given.startswith("/"):
-        return _LOOPBACK
-    return (*site.ipv4, *site.ipv6) or ("%",)
+        raise refused(path, hint)
+    # A path is that of a socket.
+    if given.startswith("/") or given.lower() == "localhost":
+        return "localhost"
+    try:
+        address = ipaddress.ip_address(given)
+    except ValueError:
+        host = given if _HOST.fullmatch(given) else host_name(given)
+        if host is None:
+            raise refused(path, hint) from None
+        return host
+    if "%" in given:
+        raise refused(path, "Takes an address without a zone.")
+    # 0.0.0.0 says only that a server listens everywhere.
+    return "localhost" if address.is_loopback or address.is_unspecified else str(address)
+
+
+def _clients(host: str | None, site: Addresses) -> tuple[str, ...]:
+    """Where the site connects from: the server itself, its addresses, or else anywhere."""
+    if host is None:
+        return ("localhost",)
+    return _LOOPBACK if host == "localhost" else (*site.ipv4, *site.ipv6) or ("%",)
+
+
+def _server(host: str | None, port: Item, default: int) -> Server:
+    number = port.number(1, 65535, default)
+    if host not in (None, "localhost"):
+        return Server(host, None if number == default else number)
+    # By "localhost" clients would mean a socket, and pass over the port.
+    return Server(None, None) if number == default else Server("127.0.0.1", number)
 
 
 def _password(connection: Document, path: str, found: Grants) -> str | None:
