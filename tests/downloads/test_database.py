@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 import pymysql
@@ -409,6 +409,219 @@ def test_a_masked_account_of_mariadb_stays_locked(mariadb: URL) -> None:
     assert b"PLAINTEXT" not in b"".join(files.values())
 
 
+# Where the account comes from
+
+
+def account_of(config: dict[str, Any]) -> tuple[str, str, str]:
+    """The one account: its name, its password and, for SQL, its level."""
+    files = database_files(opened_subject(config))
+    (url,) = map(urlsplit, urls(files))
+    about = files["connection.env"].decode().partition("\n\n")[2].partition("\n")[0]
+    level = about.rpartition(": ")[2] if ": " in about else ""
+    return unquote(url.username or ""), unquote(url.password or ""), level
+
+
+def masked_in(files: dict[str, bytes]) -> list[str]:
+    fields: list[str] = json.loads(files["manifest.json"])["maskedFields"]
+    return fields
+
+
+FROM_ENVIRONMENT = [
+    ("postgresql", "POSTGRES_USER", "POSTGRES_PASSWORD", "owner"),
+    ("mariadb", "MARIADB_USER", "MARIADB_PASSWORD", "write"),
+    ("mariadb", "MYSQL_USER", "MYSQL_PASSWORD", "write"),
+    ("mysql", "MYSQL_USER", "MYSQL_PASSWORD", "write"),
+    ("mongodb", "MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD", ""),
+]
+
+
+@pytest.mark.parametrize(("engine", "user", "password", "level"), FROM_ENVIRONMENT)
+@pytest.mark.parametrize("kept", [str, Opened], ids=["plain", "opened"])
+def test_the_environment_s_account_connects(
+    engine: str, user: str, password: str, level: str, kept: type[str]
+) -> None:
+    config = a_database(engine, environment={user: "app", password: kept("pa:ss@'word")})
+    assert account_of(config) == ("app", "pa:ss@'word", level)
+    files = database_files(opened_subject(config))
+    assert masked_in(files) == []
+    assert b"REPLACE_ME" not in files["README.md"] + files["connection.env"]
+    readme = files["README.md"].decode()
+    assert f"`app` is from `environment.{user}`" in readme
+    assert "made up" not in readme
+    assert (f"the level {level}" in readme) == bool(level)
+
+
+@pytest.mark.parametrize(("engine", "user", "password", "level"), FROM_ENVIRONMENT)
+def test_a_masked_password_of_the_environment_is_named_by_its_path(
+    engine: str, user: str, password: str, level: str
+) -> None:
+    config = a_database(engine, environment={user: "app", password: "encrypted"})
+    files = database_files(opened_subject(config))
+    assert account_of(config) == ("app", "REPLACE_ME", level)
+    assert masked_in(files) == [f"environment.{password}"]
+    assert f"secret `environment.{password}`" in files["README.md"].decode()
+    assert "known anywhere" not in files["README.md"].decode()
+
+
+def test_redis_s_password_is_the_environment_s() -> None:
+    config = a_database("redis", environment={"REDIS_PASSWORD": Opened("pw")})
+    assert account_of(config) == ("default", "pw", "")
+
+
+def test_a_password_without_a_name_is_the_made_up_account_s() -> None:
+    config = a_database("postgresql", environment={"POSTGRES_PASSWORD": Opened("pw")})
+    assert account_of(config) == ("shop", "pw", "owner")
+
+
+def test_variables_of_no_concern_may_hold_anything() -> None:
+    config = a_database("postgresql", environment={"POSTGRES_USER": "app", "ODD": ["x"], "A=": 1})
+    assert account_of(config) == ("app", "REPLACE_ME", "owner")
+    # The name of a stage.
+    assert account_of(config | {"environment": "production"}) == ("shop", "REPLACE_ME", "owner")
+
+
+def test_masked_names_of_the_environment_are_named_by_their_paths() -> None:
+    environment = {"POSTGRES_USER": "encrypted", "POSTGRES_DB": "encrypted"}
+    files = database_files(opened_subject(a_database("postgresql", environment=environment)))
+    assert urls(files) == ["postgresql://shop:REPLACE_ME@127.0.0.1:1/shop"]
+    assert masked_in(files) == ["environment.POSTGRES_DB", "environment.POSTGRES_USER"]
+    assert "`environment.POSTGRES_DB` is a secret" in files["README.md"].decode()
+
+
+def test_the_server_s_own_account_is_handed_to_no_client() -> None:
+    environment = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": Opened("s3cr3t")}
+    files = database_files(opened_subject(a_database("postgresql", environment=environment)))
+    assert urls(files) == ["postgresql://shop:REPLACE_ME@127.0.0.1:1/shop"]
+    assert b"s3cr3t" not in b"".join(files.values())
+    assert "`environment.POSTGRES_USER` is the server's own" in files["README.md"].decode()
+
+
+def test_users_come_before_the_connection_and_that_before_the_environment() -> None:
+    config = a_database(
+        "postgresql",
+        users=[a_user("first", "1")],
+        databases=[{"connection": {"user": "second", "password": Opened("2")}}],
+        environment={"POSTGRES_USER": "third", "POSTGRES_PASSWORD": Opened("3")},
+    )
+    assert account_of(config) == ("first", "1", "read")
+    assert account_of(config | {"users": []}) == ("second", "2", "write")
+    assert account_of(config | {"users": [], "databases": []}) == ("third", "3", "owner")
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb", "mysql", "redis", "mongodb"])
+def test_a_password_that_nobody_knows_has_to_be_chosen(engine: str) -> None:
+    files = database_files(opened_subject(a_database(engine)))
+    assert masked_in(files) == []
+    readme = " ".join(files["README.md"].decode().split())
+    assert "is known anywhere**, in the configuration either. Choose one" in readme
+
+
+# The connection string
+
+
+def with_uri(uri: Any, **connection: Any) -> dict[str, Any]:
+    return {"databases": [{"name": "main", "connection": {"uri": uri} | connection}]}
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        (
+            "postgres://app:p%40ss@db.example:6432/my%20db",
+            "postgresql://app:p%40ss@db.example:6432/my%20db",
+        ),
+        (
+            "postgresql+psycopg://a:b@[2001:db8::1]/x?sslmode=verify-full",
+            "postgresql://a:b@[2001:db8::1]:5432/x?sslmode=require",
+        ),
+        ("mysql://app:pw@db/x", "mysql://app:pw@db:3306/x"),
+        ("mariadb://app:pw@db/x", "mysql://app:pw@db:3306/x"),
+        ("rediss://:pw@cache/3", "rediss://default:pw@cache:6379/3"),
+        ("mongodb://app:pw@db/x?tls=true", "mongodb://app:pw@db:27017/x?tls=true"),
+        ("postgresql://db", "postgresql://shop:REPLACE_ME@db:5432/shop"),
+        ("postgresql://app@/x", "postgresql://app:REPLACE_ME@482913749123.example.invalid:5432/x"),
+    ],
+)
+def test_a_connection_string_is_taken_apart(uri: str, url: str) -> None:
+    assert urls(database_files(opened_subject(with_uri(Opened(uri))))) == [url]
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=name_texts, database=name_texts, password=password_texts)
+def test_every_part_of_a_connection_string_is_read_back(
+    name: str, database: str, password: str
+) -> None:
+    name, database = f"u{name}", f"d{database}"
+    user, secret, path = (quote(each, safe="") for each in (name, password, database))
+    text = f"postgresql://{user}:{secret}@db:5/{path}"
+    (found,) = urls(database_files(opened_subject(with_uri(Opened(text)))))
+    assert conninfo_to_dict(found) == {
+        "user": name,
+        "password": password,
+        "host": "db",
+        "port": "5",
+        "dbname": database,
+    }
+
+
+def test_what_stands_beside_a_connection_string_comes_before_it() -> None:
+    uri = Opened("postgresql://in_uri:secret@uri.example:1/uri_db")
+    connection = {"host": "db", "port": 2, "database": "x", "user": "app", "password": Opened("p")}
+    files = database_files(opened_subject(with_uri(uri, **connection)))
+    assert urls(files) == ["postgresql://app:p@db:2/x"]
+    # A password belongs to its own account.
+    assert account_of(with_uri(uri, user="app")) == ("app", "REPLACE_ME", "write")
+    assert account_of(with_uri(uri, user="in_uri")) == ("in_uri", "secret", "write")
+
+
+@pytest.mark.parametrize("sealed", ["encrypted", {"secret": True, "value": "PLAINTEXT"}])
+def test_a_masked_connection_string_is_named_and_left_out(sealed: Any) -> None:
+    files = database_files(opened_subject(with_uri(sealed, user="app")))
+    assert masked_in(files) == ["databases[0].connection.uri"]
+    assert "`databases[0].connection.uri` is a secret" in files["README.md"].decode()
+    assert "known anywhere" not in files["README.md"].decode()
+    assert b"PLAINTEXT" not in b"".join(files.values())
+    nameless = database_files(opened_subject(with_uri(sealed)))
+    assert masked_in(nameless) == ["databases[0].connection.uri"]
+    assert "What is not masked names no account" in nameless["README.md"].decode()
+
+
+def test_the_password_of_a_connection_string_that_was_not_opened_is_masked() -> None:
+    files = database_files(opened_subject(with_uri("postgresql://app:s3cr3t@db/x")))
+    assert urls(files) == ["postgresql://app:REPLACE_ME@db:5432/x"]
+    assert masked_in(files) == ["databases[0].connection.uri"]
+    assert b"s3cr3t" not in b"".join(files.values())
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *filter(None, HOSTILE),
+        "https://db/x",
+        "jdbc:postgresql://db/x",
+        "mongodb+srv://db/x",
+        "mongodb://a,b/x",
+        "mysql://app@db/x",
+        "postgresql://db:99999/x",
+        "postgresql://db:0/x",
+        "postgresql://[::1/x",
+        "postgresql://%2Frun/x",
+        "postgresql://a%ff@db/x",
+        "postgresql://a%0Ab@db/x",
+        "postgresql://a:b%0Ac@db/x",
+        "postgresql://postgres@db/x",
+        "postgresql://db/template1",
+        "postgresql://db/x\n",
+    ],
+)
+def test_a_connection_string_that_cannot_be_used_is_named_and_never_repeated(uri: str) -> None:
+    engine = {} if uri.startswith("mongodb") else {"runtime": {"engine": "postgresql"}}
+    with pytest.raises(ServiceConfigError) as refusal:
+        database_files(opened_subject(engine | with_uri(Opened(uri))))
+    assert list(refusal.value.details) == ["databases[0].connection.uri"]
+    assert uri not in refusal.value.message or len(uri) < 3
+
+
 # Every engine
 
 
@@ -482,6 +695,10 @@ def test_redis_s_client_reads_the_connection_string_back(password: str) -> None:
         ({"networking": {"ssl": "perhaps"}}, "networking.ssl"),
         ({"environment": {"POSTGRES_DB": "a\nb"}}, "environment.POSTGRES_DB"),
         ({"environment": {"POSTGRES_DB": "template1"}}, "environment.POSTGRES_DB"),
+        ({"environment": {"POSTGRES_USER": "svc_1_owner"}}, "environment.POSTGRES_USER"),
+        ({"environment": {"POSTGRES_USER": ["app"]}}, "environment.POSTGRES_USER"),
+        ({"environment": {"POSTGRES_PASSWORD": "a\nb"}}, "environment.POSTGRES_PASSWORD"),
+        ({"environment": ["x"]}, "environment"),
         (
             {"databases": [{"connection": {"database": "x" * 64}}]},
             "databases[0].connection.database",

@@ -268,6 +268,31 @@ def test_the_notes_tell_the_registrar_what_it_has_to_know() -> None:
     assert b"not meant to renew" in without["registrar.md"]
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ([RECORDS[0]], "mail for it goes to its own address (RFC 5321, 5.1)"),
+        ([RECORDS[1]], "mail for it goes to its own address (RFC 5321, 5.1)"),
+        ([RECORDS[3]], "takes no mail, as it has neither an MX record nor an address"),
+        ([RECORDS[0], RECORDS[6]], None),
+        ([RECORDS[0], {"type": "MX", "value": ".", "priority": 0}], None),
+    ],
+)
+def test_the_notes_say_truly_where_mail_goes(records: list[Any], said: str | None) -> None:
+    readme = " ".join(domain_files(a_subject(a_zone(records)))["README.md"].decode().split())
+    assert said is None or said in readme
+    assert ("MX record" in readme) == (said is not None)
+
+
+def test_name_servers_that_nobody_named_are_marked_as_placeholders() -> None:
+    files = domain_files(a_subject(a_zone([])))
+    readme, notes = files["README.md"].decode(), files["registrar.md"].decode()
+    assert "`ns1.example.invalid` and `ns2.example.invalid` are\n  placeholders" in readme
+    assert "\n1. `ns1.example.invalid` (placeholder)\n1. `ns2.example.invalid` (p" in notes
+    for content in domain_files(a_subject(GOOD)).values():
+        assert b"placeholder" not in content
+
+
 def test_a_long_domain_has_a_file_name_that_systems_take() -> None:
     domain = ".".join(["a" * 60] * 4)
     (path,) = (

@@ -99,6 +99,56 @@ def test_an_opened_token_is_named_as_one() -> None:
     assert b"# Holds real" not in files["15-secret.yaml"]
 
 
+VARIABLES_OVERWRITE = "Applying the Secret\nunedited replaces"
+
+
+@pytest.mark.parametrize(
+    ("token", "environment", "warned"),
+    [
+        (MASK, {}, False),
+        (MASK, {"A": Opened("x"), "B": "y"}, False),
+        (MASK, {"A": MASK}, True),
+        (Opened("t0k3n"), {"A": MASK}, True),
+    ],
+)
+def test_the_secret_is_warned_of_where_a_variable_is_masked(
+    token: str, environment: dict[str, str], warned: bool
+) -> None:
+    cluster = {"server": SERVER, "token": token}
+    document = GOOD_CONFIG | {"cluster": cluster, "environment": environment}
+    files = kubernetes_files(Subject(a_service(), document))
+    readme = files["README.md"].decode()
+    assert (VARIABLES_OVERWRITE in readme) == warned
+    assert ("REPLACE_ME" in files["15-secret.yaml"].decode()) == warned
+    assert ("`15-secret.yaml` can be applied as it is" in readme) == (not warned)
+    assert ("what `cluster` names in" in readme) == (warned and token == MASK)
+
+
+@pytest.mark.parametrize("namespace", [None, "team-a", USER])
+def test_the_readme_says_where_things_are_whatever_the_context_s_namespace(
+    namespace: str | None,
+) -> None:
+    files = files_for({"server": SERVER, "namespace": namespace})
+    readme = files["README.md"].decode()
+    assert yaml.safe_load(files["00-namespace.yaml"])["metadata"]["name"] == USER
+    if namespace == "team-a":
+        assert "- `cluster.namespace`, `team-a`, is where its context looks" in readme
+        assert f"Everything here stands in the namespace `{USER}`." in readme
+    else:
+        assert f"- Its context is set to the namespace `{USER}`, where everything" in readme
+
+
+@pytest.mark.parametrize("certified", [True, False])
+@pytest.mark.parametrize("credentials", [{}, {"token": MASK}, {"exec": {"command": "aws"}}])
+def test_one_blank_line_at_most_stands_between_parts_of_the_readme(
+    certified: bool, credentials: dict[str, Any]
+) -> None:
+    own = {"certificateAuthority": authority()[0]} if certified else {}
+    readme = files_for({"server": SERVER} | own | credentials)["README.md"].decode()
+    assert "\n\n## Apply\n" in readme
+    assert "\n\n\n" not in readme
+
+
 def test_without_credentials_the_user_is_empty() -> None:
     files = files_for({"server": SERVER, "token": None, "exec": []})
     assert yaml.safe_load(files["kubeconfig.yaml"])["users"] == [{"name": USER, "user": {}}]

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from cms_services.configuration.documents import Opened
 from cms_services.downloads.archive import zip_bytes
 from cms_services.downloads.server.bundle import server_files
+from cms_services.downloads.server.settings import time_zones
 from cms_services.errors import ServiceConfigError
 from tests.downloads.samples import HOSTILE, opened_subject, program, unicode_text, variable_values
 
@@ -133,6 +135,32 @@ def test_a_server_never_sees_the_credentials_of_the_account() -> None:
     assert json.loads(files["manifest.json"])["kind"] == "cloud"
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "read"),
+    [
+        ("cloud", GOOD, "passwords and commands"),
+        ("vps", GOOD, "passwords, commands and variables"),
+        ("vps", {}, "passwords and commands"),
+    ],
+)
+def test_the_notes_say_what_programs_on_the_server_can_read(
+    kind: str, config: dict[str, Any], read: str
+) -> None:
+    readme = server_files(opened_subject(config, type=kind))["README.md"].decode()
+    assert f"from the provider, {read}\n  included." in readme
+
+
+def test_a_time_zone_passes_where_there_is_nothing_to_look_it_up_in() -> None:
+    zoneinfo.reset_tzpath(to=())
+    time_zones.cache_clear()
+    try:
+        data = user_data(server_files(opened_subject({"timezone": "Some/Where"})))
+    finally:
+        zoneinfo.reset_tzpath()
+        time_zones.cache_clear()
+    assert data["timezone"] == "Some/Where"
+
+
 def test_what_is_masked_is_named_and_sets_no_password() -> None:
     config = {
         "environment": {"TOKEN": "encrypted"},
@@ -227,6 +255,8 @@ def test_a_hostile_setting_is_written_whole_or_refused_by_its_path(field: str) -
         ({"hostname": "a_b"}, "hostname"),
         ({"hostname": ["a"]}, "hostname"),
         ({"timezone": "../../etc/passwd"}, "timezone"),
+        ({"timezone": "Mars/Phobos"}, "timezone"),
+        ({"timezone": "europe/berlin"}, "timezone"),
         ({"packages": "a; b"}, "packages"),
         ({"packages": ["nginx", None]}, "packages[1]"),
         ({"packages": {"a": "b"}}, "packages"),

@@ -3,17 +3,16 @@
 from typing import Any
 from urllib.parse import quote
 
-from cms_services.downloads.database.settings import (
+from cms_services.downloads.database.accounts import Account
+from cms_services.downloads.database.engines import (
     MARIADB,
     MONGODB,
     MYSQL,
     POSTGRESQL,
     REDIS,
     SQL_ENGINES,
-    Account,
-    DatabaseSettings,
-    database_settings,
 )
+from cms_services.downloads.database.settings import DatabaseSettings, database_settings
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import short_identity
 from cms_services.downloads.rendering import render
@@ -66,12 +65,21 @@ def database_files(subject: Subject) -> dict[str, bytes]:
     values = _values(subject, settings)
     templates = _TEMPLATE_OF_FILE[settings.engine] | _FILES_OF_ALL
     files = {path: render(f"database/{template}", **values) for path, template in templates.items()}
-    masked = [each.password.path for each in settings.accounts if each.password.masked]
-    return with_manifest(files, "database", subject, masked)
+    return with_manifest(files, "database", subject, _masked(settings))
+
+
+def _masked(settings: DatabaseSettings) -> set[str]:
+    """The paths of what is left out. A connection string stands for all that is in it."""
+    accounts = settings.accounts
+    paths = {each.password.path for each in accounts.listed if each.password.masked}
+    paths |= {settings.masked_name} if settings.masked_name else set()
+    paths |= {settings.uri.path} if settings.uri.masked else set()
+    return paths.union(accounts.masked)
 
 
 def _values(subject: Subject, settings: DatabaseSettings) -> dict[str, Any]:
     """What the templates can name."""
+    accounts = settings.accounts
     return {
         "display_name": subject.service.name,
         "service_id": subject.service.service_id,
@@ -86,8 +94,12 @@ def _values(subject: Subject, settings: DatabaseSettings) -> dict[str, Any]:
         "role_prefix": f"svc_{short_identity(subject.service.service_id)}",
         "client": "mysql" if settings.engine == MYSQL else "mariadb",
         "client_hosts": _client_hosts(settings),
-        "accounts": [_account(settings, each, n) for n, each in enumerate(settings.accounts)],
-        "accounts_are_known": settings.accounts_are_known,
+        "accounts": [_account(settings, each, n) for n, each in enumerate(accounts.listed)],
+        "accounts_are_known": accounts.named,
+        "variable": accounts.variable,
+        "passed_over": accounts.passed_over,
+        "masked_uri": settings.uri.path if settings.uri.masked else None,
+        "masked_names": [*accounts.masked, *filter(None, [settings.masked_name])],
     }
 
 
@@ -104,6 +116,7 @@ def _account(settings: DatabaseSettings, account: Account, number: int) -> dict[
         "level": account.level,
         "password": password or _PLACEHOLDER,
         "password_is_known": password is not None,
+        "masked_password": account.password.path if account.password.masked else None,
         "variable": f"DATABASE_URL_{account.label.upper()}" if number else "DATABASE_URL",
         "url": _url(settings, account.name, password or _PLACEHOLDER),
     }

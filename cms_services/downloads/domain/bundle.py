@@ -7,7 +7,7 @@ from cms_services.catalogue.models import Service
 from cms_services.downloads import configured
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item, root
-from cms_services.downloads.domain.checks import consistent
+from cms_services.downloads.domain.checks import ADDRESSES, consistent
 from cms_services.downloads.domain.records import MAX_TTL, Record, record, target_name
 from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import host_name, short_identity
@@ -58,6 +58,7 @@ def _values(subject: Subject) -> dict[str, Any]:
         "ttl": document.member("ttl").number(1, MAX_TTL, _DEFAULT_TTL),
         "records": own,
         "has_mail": any(each.type == "MX" and each.owner == zone for each in own),
+        "has_address": any(each.type in ADDRESSES and each.owner == zone for each in own),
         "dnssec": document.member("dnssec").switch(),
         "auto_renew": document.member("autoRenew").switch(default=True),
     }

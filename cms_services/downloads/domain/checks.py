@@ -9,7 +9,7 @@ from dataclasses import replace
 from cms_services.downloads.configured import refused
 from cms_services.downloads.domain.records import ROOT, Record, is_within
 
-_ADDRESSES = ("A", "AAAA")
+ADDRESSES = ("A", "AAAA")
 
 
 def consistent(zone: str, records: list[Record]) -> list[Record]:
@@ -46,7 +46,7 @@ def _delegations_are_names(records: list[Record]) -> None:
 
 def _targets_have_addresses(zone: str, records: list[Record]) -> None:
     """RFC 2181, 10.3: what NS, MX and SRV name has an address of its own, and is no alias."""
-    addressed = {each.owner for each in records if each.type in _ADDRESSES}
+    addressed = {each.owner for each in records if each.type in ADDRESSES}
     named = {each.owner for each in records}
     cuts = {each.owner for each in records if each.type == "NS" and each.owner != zone}
     for record in records:

@@ -99,6 +99,7 @@ def _values(subject: Subject) -> dict[str, Any]:
         "secret_is_real": bool(opened),
         "kubeconfig": access and vars(access),
         "masked": masked + (access.masked if access else []),
+        "masked_variables": bool(variables.masked),
         "opened": opened + (access.opened if access else []),
     }
     network = _network(document, service.name, name, identity)

@@ -3,6 +3,8 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import cache
+from zoneinfo import available_timezones
 
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item, Secret, is_line, root
@@ -56,11 +58,10 @@ def server_settings(subject: Subject) -> ServerSettings:
     """Read the settings. Raises ServiceConfigError for what can't be used."""
     document = root(subject.document)
     fqdn, hostname = _names(document.member("hostname"), subject.service.name)
-    zone_hint = "Takes the name of a time zone, such as Europe/Berlin."
     return ServerSettings(
         hostname=hostname,
         fqdn=fqdn,
-        timezone=document.member("timezone").text(_TIME_ZONE, zone_hint) or _DEFAULT_TIME_ZONE,
+        timezone=_time_zone(document.member("timezone")),
         packages=_packages(document.member("packages")),
         users=_users(document.member("users")),
         commands=_commands(document.member("commands")),
@@ -82,6 +83,23 @@ def _names(item: Item, service_name: str) -> tuple[str | None, str]:
     if full is None:
         raise refused(item.path, hint)
     return full, full.partition(".")[0]
+
+
+def _time_zone(item: Item) -> str:
+    """A zone of the tz database (RFC 6557), as far as this machine has one to look it up in."""
+    hint = "Takes the name of a time zone, such as Europe/Berlin."
+    name = item.text(_TIME_ZONE, hint) or _DEFAULT_TIME_ZONE
+    known = time_zones()
+    if known and name not in known:
+        raise refused(item.path, hint)
+    return name
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The names that this machine knows; none where it has no database of them."""
+    # Finding them reads the head of every file of the database.
+    return frozenset(available_timezones())
 
 
 def _packages(item: Item) -> list[str]:
