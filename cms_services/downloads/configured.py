@@ -138,7 +138,7 @@ def domains(document: Document, service_name: str, fallback: str) -> list[str]:
         for number, each in enumerate(value if several else [value]):
             host = host_name(each) if isinstance(each, str) else None
             if host is None:
-                raise refused(f"{path}[{number}]" if several else path, "Takes a domain name.")
+                raise refused(f"{path}.{number}" if several else path, "Takes a domain name.")
             found[host] = None
     if len(found) > _MAX_DOMAINS:
         raise refused("domains", f"Takes at most {_MAX_DOMAINS} names.")

@@ -54,7 +54,7 @@ class Item:
             return [self]
         if not isinstance(value, list) or len(value) > _MAX_ITEMS:
             raise refused(self.path, f"Takes a list of at most {_MAX_ITEMS}.")
-        return [Item(f"{self.path}[{number}]", each) for number, each in enumerate(value)]
+        return [Item(f"{self.path}.{number}", each) for number, each in enumerate(value)]
 
     def text(self, pattern: re.Pattern[str], hint: str, numbers: bool = False) -> str | None:
         """This text, which has to match. With `numbers`, a number counts as its digits."""

@@ -197,7 +197,7 @@ def test_hosting_refuses_a_setting_by_its_path(config: Any, path: str) -> None:
         ({"domain": "shop.example.com; return 200"}, "domain"),
         ({"domain": {"name": "shop.example.com"}}, "domain"),
         ({"host": "*.example.com"}, "host"),
-        ({"domains": ["shop.example.com", "$host"]}, "domains[1]"),
+        ({"domains": ["shop.example.com", "$host"]}, "domains.1"),
         ({"domains": "shop_1.example.com"}, "domains"),
         ({"domains": [f"a{n}.example.com" for n in range(101)]}, "domains"),
         ({"environment": ["A=1"]}, "environment"),

@@ -236,7 +236,7 @@ def test_a_masked_password_is_never_set(postgresql: URL) -> None:
         "users": users,
     }
     files = database_files(opened_subject(config, service_id=f"8{MARK}"))
-    assert json.loads(files["manifest.json"])["maskedFields"] == ["users[0].password"]
+    assert json.loads(files["manifest.json"])["maskedFields"] == ["users.0.password"]
     assert b":REPLACE_ME\n" in files[".pgpass"]
     run_psql(files, "create-database.sql", postgresql, "postgres")
     run_psql(files, "grants.sql", postgresql, f"masked{MARK}")
@@ -577,19 +577,19 @@ def test_what_stands_beside_a_connection_string_comes_before_it() -> None:
 @pytest.mark.parametrize("sealed", ["encrypted", {"secret": True, "value": "PLAINTEXT"}])
 def test_a_masked_connection_string_is_named_and_left_out(sealed: Any) -> None:
     files = database_files(opened_subject(with_uri(sealed, user="app")))
-    assert masked_in(files) == ["databases[0].connection.uri"]
-    assert "`databases[0].connection.uri` is a secret" in files["README.md"].decode()
+    assert masked_in(files) == ["databases.0.connection.uri"]
+    assert "`databases.0.connection.uri` is a secret" in files["README.md"].decode()
     assert "known anywhere" not in files["README.md"].decode()
     assert b"PLAINTEXT" not in b"".join(files.values())
     nameless = database_files(opened_subject(with_uri(sealed)))
-    assert masked_in(nameless) == ["databases[0].connection.uri"]
+    assert masked_in(nameless) == ["databases.0.connection.uri"]
     assert "What is not masked names no account" in nameless["README.md"].decode()
 
 
 def test_the_password_of_a_connection_string_that_was_not_opened_is_masked() -> None:
     files = database_files(opened_subject(with_uri("postgresql://app:s3cr3t@db/x")))
     assert urls(files) == ["postgresql://app:REPLACE_ME@db:5432/x"]
-    assert masked_in(files) == ["databases[0].connection.uri"]
+    assert masked_in(files) == ["databases.0.connection.uri"]
     assert b"s3cr3t" not in b"".join(files.values())
 
 
@@ -618,7 +618,7 @@ def test_a_connection_string_that_cannot_be_used_is_named_and_never_repeated(uri
     engine = {} if uri.startswith("mongodb") else {"runtime": {"engine": "postgresql"}}
     with pytest.raises(ServiceConfigError) as refusal:
         database_files(opened_subject(engine | with_uri(Opened(uri))))
-    assert list(refusal.value.details) == ["databases[0].connection.uri"]
+    assert list(refusal.value.details) == ["databases.0.connection.uri"]
     assert uri not in refusal.value.message or len(uri) < 3
 
 
@@ -686,10 +686,10 @@ def test_redis_s_client_reads_the_connection_string_back(password: str) -> None:
     [
         ({"runtime": {"engine": "sqlite"}}, "runtime.engine"),
         ({"runtime": {"engine": ["mysql"]}}, "runtime.engine"),
-        ({"databases": [{"type": "oracle"}]}, "databases[0].type"),
+        ({"databases": [{"type": "oracle"}]}, "databases.0.type"),
         ({"databases": {"main": {}}}, "databases"),
-        ({"databases": ["x"]}, "databases[0]"),
-        ({"databases": [{"connection": {"host": "a b"}}]}, "databases[0].connection.host"),
+        ({"databases": ["x"]}, "databases.0"),
+        ({"databases": [{"connection": {"host": "a b"}}]}, "databases.0.connection.host"),
         ({"networking": {"host": "fe80::1%eth0"}}, "networking.host"),
         ({"networking": {"port": 0}}, "networking.port"),
         ({"networking": {"ssl": "perhaps"}}, "networking.ssl"),
@@ -701,30 +701,30 @@ def test_redis_s_client_reads_the_connection_string_back(password: str) -> None:
         ({"environment": ["x"]}, "environment"),
         (
             {"databases": [{"connection": {"database": "x" * 64}}]},
-            "databases[0].connection.database",
+            "databases.0.connection.database",
         ),
         (
             {"databases": [{"type": "redis", "connection": {"database": "zero"}}]},
-            "databases[0].connection.database",
+            "databases.0.connection.database",
         ),
         (
             {"databases": [{"type": "mongo", "connection": {"database": "a.b"}}]},
-            "databases[0].connection.database",
+            "databases.0.connection.database",
         ),
         ({"users": "app"}, "users"),
-        ({"users": ["app"]}, "users[0]"),
-        ({"users": [{}]}, "users[0].name"),
-        ({"users": [{"name": "a"}, {"name": "a"}]}, "users[1].name"),
-        ({"users": [{"name": "postgres"}]}, "users[0].name"),
-        ({"users": [{"name": "svc_482913749123_owner"}]}, "users[0].name"),
-        ({"users": [{"name": " a"}]}, "users[0].name"),
-        ({"users": [{"name": "a\u202eb"}]}, "users[0].name"),
-        ({"users": [{"name": "a", "privileges": "superuser"}]}, "users[0].privileges"),
-        ({"users": [{"name": "a", "privileges": ["read", 5]}]}, "users[0].privileges[1]"),
-        ({"users": [{"name": "a", "password": Opened("a\nb")}]}, "users[0].password"),
-        ({"users": [{"name": "a", "password": Opened("x" * 251)}]}, "users[0].password"),
-        ({"runtime": {"engine": "mysql"}, "users": [{"name": "root"}]}, "users[0].name"),
-        ({"runtime": {"engine": "mysql"}, "users": [{"name": "\U0001f600"}]}, "users[0].name"),
+        ({"users": ["app"]}, "users.0"),
+        ({"users": [{}]}, "users.0.name"),
+        ({"users": [{"name": "a"}, {"name": "a"}]}, "users.1.name"),
+        ({"users": [{"name": "postgres"}]}, "users.0.name"),
+        ({"users": [{"name": "svc_482913749123_owner"}]}, "users.0.name"),
+        ({"users": [{"name": " a"}]}, "users.0.name"),
+        ({"users": [{"name": "a\u202eb"}]}, "users.0.name"),
+        ({"users": [{"name": "a", "privileges": "superuser"}]}, "users.0.privileges"),
+        ({"users": [{"name": "a", "privileges": ["read", 5]}]}, "users.0.privileges.1"),
+        ({"users": [{"name": "a", "password": Opened("a\nb")}]}, "users.0.password"),
+        ({"users": [{"name": "a", "password": Opened("x" * 251)}]}, "users.0.password"),
+        ({"runtime": {"engine": "mysql"}, "users": [{"name": "root"}]}, "users.0.name"),
+        ({"runtime": {"engine": "mysql"}, "users": [{"name": "\U0001f600"}]}, "users.0.name"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_by_its_path(

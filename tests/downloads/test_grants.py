@@ -262,7 +262,7 @@ def test_a_masked_password_is_left_out_and_named() -> None:
     ]
     files = hosting_files(Subject(a_service(), {"databases": databases}))
     assert json.loads(files["manifest.json"])["maskedFields"] == [
-        f"databases[{number}].connection.password" for number in (1, 2, 3)
+        f"databases.{number}.connection.password" for number in (1, 2, 3)
     ]
     for kind in ("mariadb", "postgresql"):
         lines = [
@@ -338,7 +338,7 @@ def test_the_readme_says_that_a_uri_is_not_read() -> None:
     uri = "mysql://me:hidden@db.example.com/x"
     databases = [{}, {"name": "b", "connection": {"uri": Opened(uri)}}]
     files = hosting_files(Subject(a_service(), {"databases": databases}))
-    assert "**`databases[1].connection.uri` is not read.**" in files["README.md"].decode()
+    assert "**`databases.1.connection.uri` is not read.**" in files["README.md"].decode()
     assert not any(b"hidden" in content for content in files.values())
     assert "is not read" not in hosting_files(a_subject())["README.md"].decode()
 
@@ -360,29 +360,29 @@ def test_a_database_elsewhere_is_used_from_the_addresses_of_the_host() -> None:
     ("databases", "path"),
     [
         ("mysql", "databases"),
-        (["mysql"], "databases[0]"),
-        ([{"type": 5}], "databases[0].type"),
-        ([{"connection": "mysql://x"}], "databases[0].connection"),
-        ([{"connection": {"database": "MySQL"}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "a\nb"}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "a\\b"}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "_" * 40}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "\U0001f600"}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "x" * 64}}], "databases[0].connection.database"),
-        ([{"connection": {"database": "\ud800"}}], "databases[0].connection.database"),
-        ([{"connection": {"database": 5}}], "databases[0].connection.database"),
-        ([{"connection": {"user": "root"}}], "databases[0].connection.user"),
-        ([{"type": "pgsql", "connection": {"user": "pg_x"}}], "databases[0].connection.user"),
-        ([{"connection": {"host": 5}}], "databases[0].connection.host"),
-        ([{"connection": {"host": "-x"}}], "databases[0].connection.host"),
-        ([{"connection": {"host": "db; evil\n"}}], "databases[0].connection.host"),
-        ([{"connection": {"host": "fe80::1%eth0"}}], "databases[0].connection.host"),
-        ([{"connection": {"port": 0}}], "databases[0].connection.port"),
-        ([{"connection": {"port": "3306; evil"}}], "databases[0].connection.port"),
-        ([{"connection": {"password": Opened("a\nb")}}], "databases[0].connection.password"),
+        (["mysql"], "databases.0"),
+        ([{"type": 5}], "databases.0.type"),
+        ([{"connection": "mysql://x"}], "databases.0.connection"),
+        ([{"connection": {"database": "MySQL"}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "a\nb"}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "a\\b"}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "_" * 40}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "\U0001f600"}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "x" * 64}}], "databases.0.connection.database"),
+        ([{"connection": {"database": "\ud800"}}], "databases.0.connection.database"),
+        ([{"connection": {"database": 5}}], "databases.0.connection.database"),
+        ([{"connection": {"user": "root"}}], "databases.0.connection.user"),
+        ([{"type": "pgsql", "connection": {"user": "pg_x"}}], "databases.0.connection.user"),
+        ([{"connection": {"host": 5}}], "databases.0.connection.host"),
+        ([{"connection": {"host": "-x"}}], "databases.0.connection.host"),
+        ([{"connection": {"host": "db; evil\n"}}], "databases.0.connection.host"),
+        ([{"connection": {"host": "fe80::1%eth0"}}], "databases.0.connection.host"),
+        ([{"connection": {"port": 0}}], "databases.0.connection.port"),
+        ([{"connection": {"port": "3306; evil"}}], "databases.0.connection.port"),
+        ([{"connection": {"password": Opened("a\nb")}}], "databases.0.connection.password"),
         (
             [{"connection": {"password": Opened(each)}} for each in "ab"],
-            "databases[1].connection.user",
+            "databases.1.connection.user",
         ),
         ([{}] * 101, "databases"),
     ],

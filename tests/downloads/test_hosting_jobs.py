@@ -81,7 +81,7 @@ def test_cron_takes_the_schedules(schedule: str, tmp_path: Path) -> None:
 def test_what_cron_would_not_take_is_refused(schedule: str, tmp_path: Path) -> None:
     with pytest.raises(ServiceConfigError) as refusal:
         crontab([{"schedule": schedule, "command": "true"}])
-    assert list(refusal.value.details) == ["cron[0].schedule"]
+    assert list(refusal.value.details) == ["cron.0.schedule"]
     # Six fields are five and a command here; Debian's cron never runs a range that runs backwards.
     if schedule not in ("* * * * * *", "5-1 * * * *"):
         assert not is_accepted_by_cron(schedule, tmp_path)
@@ -93,7 +93,7 @@ def test_what_cron_would_not_take_is_refused(schedule: str, tmp_path: Path) -> N
 def test_a_schedule_is_one_line_of_ascii(given: Any) -> None:
     with pytest.raises(ServiceConfigError) as refusal:
         crontab([{"schedule": given, "command": "true"}])
-    assert list(refusal.value.details) == ["cron[0].schedule"]
+    assert list(refusal.value.details) == ["cron.0.schedule"]
 
 
 @settings(max_examples=100, deadline=None)
@@ -106,7 +106,7 @@ def test_commands_come_back_as_they_were_or_are_refused(command: str) -> None:
         return
     with pytest.raises(ServiceConfigError) as refusal:
         crontab(jobs)
-    assert list(refusal.value.details) == ["cron[1].command"]
+    assert list(refusal.value.details) == ["cron.1.command"]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_commands_come_back_as_they_were_or_are_refused(command: str) -> None:
     [
         ("* * * * * true", "cron"),
         ({"schedule": "@daily"}, "cron"),
-        (["true"], "cron[0]"),
-        ([{"schedule": "@daily"}], "cron[0].command"),
-        ([{"schedule": "@daily", "command": "x" * 901}], "cron[0].command"),
-        ([{"schedule": "@daily", "command": "a\nb"}], "cron[0].command"),
+        (["true"], "cron.0"),
+        ([{"schedule": "@daily"}], "cron.0.command"),
+        ([{"schedule": "@daily", "command": "x" * 901}], "cron.0.command"),
+        ([{"schedule": "@daily", "command": "a\nb"}], "cron.0.command"),
         ([{"schedule": "@daily", "command": "true"}] * 101, "cron"),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_masked_command_is_left_out_and_named() -> None:
     ]
     files = hosting_files(Subject(a_service(), {"cron": jobs}))
     assert [job["command"] for job in jobs_in(files["cron"].decode())] == ["date +\\%s"]
-    assert json.loads(files["manifest.json"])["maskedFields"] == ["cron[0].command"]
+    assert json.loads(files["manifest.json"])["maskedFields"] == ["cron.0.command"]
 
 
 def verified(unit: bytes, folder: Path) -> str:

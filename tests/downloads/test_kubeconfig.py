@@ -245,7 +245,7 @@ def test_secrets_of_a_plugin_are_masked_by_their_paths(sealed: Any) -> None:
     plugin = kubeconfig_for({"exec": given})["users"][0]["user"]["exec"]
     assert plugin["args"] == ["-t", "REPLACE_ME"]
     assert [each["value"] for each in plugin["env"]] == ["REPLACE_ME", "REPLACE_ME", "x"]
-    paths = ["cluster.exec.args[1]", "cluster.exec.env[0].value", "cluster.exec.env[1].value"]
+    paths = ["cluster.exec.args.1", "cluster.exec.env.0.value", "cluster.exec.env.1.value"]
     assert masked_for({"exec": given}) == paths
     assert masked_for({"exec": {"command": "x", "env": {"A": sealed}}}) == ["cluster.exec.env.A"]
 
@@ -292,9 +292,9 @@ def test_opened_secrets_of_a_plugin_are_written() -> None:
         ({"exec": {"command": "x", "apiVersion": "v1"}}, "cluster.exec.apiVersion"),
         ({"exec": {"command": "x", "api_version": 1}}, "cluster.exec.api_version"),
         ({"exec": {"command": "x", "args": "a b"}}, "cluster.exec.args"),
-        ({"exec": {"command": "x", "args": [None]}}, "cluster.exec.args[0]"),
-        ({"exec": {"command": "x", "env": ["A=1"]}}, "cluster.exec.env[0]"),
-        ({"exec": {"command": "x", "env": [{"value": "x"}]}}, "cluster.exec.env[0]"),
+        ({"exec": {"command": "x", "args": [None]}}, "cluster.exec.args.0"),
+        ({"exec": {"command": "x", "env": ["A=1"]}}, "cluster.exec.env.0"),
+        ({"exec": {"command": "x", "env": [{"value": "x"}]}}, "cluster.exec.env.0"),
         ({"exec": {"command": "x", "env": {"A=": "x"}}}, "cluster.exec.env.A="),
         ({"exec": {"command": "x", "env": {"A": []}}}, "cluster.exec.env.A"),
         ({"exec": {"command": "x", "env": "A=1"}}, "cluster.exec.env"),

@@ -171,7 +171,7 @@ def test_what_is_masked_is_named_and_sets_no_password() -> None:
     assert data["users"][1] == {"name": "jane", "shell": "/bin/bash", "lock_passwd": True}
     assert in_a_shell(data["write_files"][0]["content"].encode(), "TOKEN") == ["REPLACE_ME"]
     masked = json.loads(files["manifest.json"])["maskedFields"]
-    assert masked == ["environment.TOKEN", "users[0].password"]
+    assert masked == ["environment.TOKEN", "users.0.password"]
     assert b"PLAINTEXT" not in b"".join(files.values())
 
 
@@ -213,7 +213,7 @@ def test_hostile_values_mean_themselves(
         assert (found, last) in ((value, "z"), ("", "z"))
         assert yaml.safe_load(files["meta-data"])["local-hostname"] == "shop"
         return
-    assert path in ("users[0].sshAuthorizedKeys[0]", "users[0].password", "commands[0]")
+    assert path in ("users.0.sshAuthorizedKeys.0", "users.0.password", "commands.0")
 
 
 @pytest.mark.parametrize("kind", ["vps", "cloud"])
@@ -258,27 +258,27 @@ def test_a_hostile_setting_is_written_whole_or_refused_by_its_path(field: str) -
         ({"timezone": "Mars/Phobos"}, "timezone"),
         ({"timezone": "europe/berlin"}, "timezone"),
         ({"packages": "a; b"}, "packages"),
-        ({"packages": ["nginx", None]}, "packages[1]"),
+        ({"packages": ["nginx", None]}, "packages.1"),
         ({"packages": {"a": "b"}}, "packages"),
-        ({"users": [{"name": "root"}]}, "users[0].name"),
-        ({"users": [{"name": "Jane"}]}, "users[0].name"),
-        ({"users": [{"name": "a"}, {"name": "a"}]}, "users[1].name"),
-        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users[0].sudo"),
-        ({"users": [{"name": "a", "sshAuthorizedKeys": ["x"]}]}, "users[0].sshAuthorizedKeys[0]"),
+        ({"users": [{"name": "root"}]}, "users.0.name"),
+        ({"users": [{"name": "Jane"}]}, "users.0.name"),
+        ({"users": [{"name": "a"}, {"name": "a"}]}, "users.1.name"),
+        ({"users": [{"name": "a", "sudo": "ALL"}]}, "users.0.sudo"),
+        ({"users": [{"name": "a", "sshAuthorizedKeys": ["x"]}]}, "users.0.sshAuthorizedKeys.0"),
         (
             {"users": [{"name": "a", "ssh_authorized_keys": f"{KEY}\nssh-rsa"}]},
-            "users[0].ssh_authorized_keys",
+            "users.0.ssh_authorized_keys",
         ),
-        ({"users": [{"name": "a", "password": Opened("x\n")}]}, "users[0].password"),
-        ({"commands": [""]}, "commands[0]"),
-        ({"commands": ["x\0"]}, "commands[0]"),
-        ({"commands": [["ls", "-l"]]}, "commands[0]"),
-        ({"openPorts": [0]}, "openPorts[0]"),
-        ({"openPorts": ["65536"]}, "openPorts[0]"),
-        ({"openPorts": ["90:80"]}, "openPorts[0]"),
-        ({"open_ports": ["http"]}, "open_ports[0]"),
-        ({"openPorts": [True]}, "openPorts[0]"),
-        ({"addresses": {"ipv4": ["2001:db8::1"]}}, "addresses.ipv4[0]"),
+        ({"users": [{"name": "a", "password": Opened("x\n")}]}, "users.0.password"),
+        ({"commands": [""]}, "commands.0"),
+        ({"commands": ["x\0"]}, "commands.0"),
+        ({"commands": [["ls", "-l"]]}, "commands.0"),
+        ({"openPorts": [0]}, "openPorts.0"),
+        ({"openPorts": ["65536"]}, "openPorts.0"),
+        ({"openPorts": ["90:80"]}, "openPorts.0"),
+        ({"open_ports": ["http"]}, "open_ports.0"),
+        ({"openPorts": [True]}, "openPorts.0"),
+        ({"addresses": {"ipv4": ["2001:db8::1"]}}, "addresses.ipv4.0"),
         ({"addresses": ["192.0.2.1"]}, "addresses"),
         ({"environment": {"A-B": "x"}}, "environment.A-B"),
         ({"environment": {"A": ["x"]}}, "environment.A"),

@@ -70,12 +70,12 @@ def test_no_name_of_a_service_makes_a_record(name: str, tmp_path: Path) -> None:
     ("addresses", "path"),
     [
         ("192.0.2.1", "addresses"),
-        ({"ipv4": ["192.0.2.256"]}, "addresses.ipv4[0]"),
-        ({"ipv4": ["192.0.2.1", "2001:db8::1"]}, "addresses.ipv4[1]"),
-        ({"ipv4": [3221225985]}, "addresses.ipv4[0]"),
-        ({"ipv4": "192.0.2.1\n@ IN NS evil.example."}, "addresses.ipv4[0]"),
+        ({"ipv4": ["192.0.2.256"]}, "addresses.ipv4.0"),
+        ({"ipv4": ["192.0.2.1", "2001:db8::1"]}, "addresses.ipv4.1"),
+        ({"ipv4": [3221225985]}, "addresses.ipv4.0"),
+        ({"ipv4": "192.0.2.1\n@ IN NS evil.example."}, "addresses.ipv4.0"),
         ({"ipv4": {"a": 1}}, "addresses.ipv4"),
-        ({"ipv6": ["fe80::1%eth0"]}, "addresses.ipv6[0]"),
+        ({"ipv6": ["fe80::1%eth0"]}, "addresses.ipv6.0"),
         ({"ipv6": ["::1"] * 51}, "addresses.ipv6"),
     ],
 )

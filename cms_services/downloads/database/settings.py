@@ -73,7 +73,7 @@ def database_settings(subject: Subject) -> DatabaseSettings:
     """Read the settings. Raises ServiceConfigError for what can't be used."""
     document = root(subject.document)
     listed = document.member("databases").items()
-    described = listed[0] if listed else Item("databases[0]", {})
+    described = listed[0] if listed else Item("databases.0", {})
     connection, networking = described.section("connection"), document.section("networking")
     uri = connection_uri(connection.member("uri"))
     engine = _engine(document, described, uri)

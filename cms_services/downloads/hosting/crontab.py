@@ -39,7 +39,7 @@ def jobs(document: Document) -> list[Job]:
         return []
     if not isinstance(given, list) or len(given) > _MAX_JOBS:
         raise refused("cron", f"Takes a list of at most {_MAX_JOBS} jobs.")
-    return [_job(each, f"cron[{number}]") for number, each in enumerate(given)]
+    return [_job(each, f"cron.{number}") for number, each in enumerate(given)]
 
 
 def _job(given: Any, path: str) -> Job:

@@ -95,7 +95,7 @@ def grants(document: Document, default_name: str, site: Addresses) -> Grants:
         raise refused("databases", f"Takes a list of at most {_MAX_DATABASES} connections.")
     found = Grants()
     for number, each in enumerate(given or [{}]):
-        _add(found, each, f"databases[{number}]", default_name, site)
+        _add(found, each, f"databases.{number}", default_name, site)
     return found
 
 

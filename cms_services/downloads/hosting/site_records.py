@@ -53,11 +53,11 @@ def _of_version(
     for number, each in enumerate(values):
         # The class would take a number for an address as well, and a zone for a part of one.
         if not isinstance(each, str) or "%" in each:
-            raise refused(f"{path}[{number}]", "Takes an address.")
+            raise refused(f"{path}.{number}", "Takes an address.")
         try:
             found[str(version(each))] = None
         except ValueError:
-            raise refused(f"{path}[{number}]", "Takes an address.") from None
+            raise refused(f"{path}.{number}", "Takes an address.") from None
     return tuple(found)
 
 

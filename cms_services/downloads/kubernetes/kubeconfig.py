@@ -171,7 +171,7 @@ def _arguments(document: Document, secrets: _Secrets) -> list[str]:
         return []
     if not isinstance(value, list):
         raise refused(path, "Takes a list of strings.")
-    return [secrets.shown(each, f"{path}[{n}]") for n, each in enumerate(value)]
+    return [secrets.shown(each, f"{path}.{n}") for n, each in enumerate(value)]
 
 
 def _variables(document: Document, secrets: _Secrets) -> dict[str, str]:
@@ -194,7 +194,7 @@ def _named(given: Any, path: str) -> Iterator[tuple[str, Any, str, Any]]:
             yield where, name, where, value
         return
     for number, each in enumerate(given):
-        where = f"{path}[{number}]"
+        where = f"{path}.{number}"
         item = configured.section(each, where)
         # An item that is a secret as a whole still has its name.
         value = item if item.get("secret") else item.get("value")
