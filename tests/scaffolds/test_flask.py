@@ -46,8 +46,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flask")
     write_project(folder, TEMPLATE)
     in_project(folder, UV, "venv", "--quiet", ".venv", "--python", sys.executable)
-    install = (UV, "pip", "install", "--quiet", "--python", ".venv/bin/python", "--require-hashes")
-    in_project(folder, *install, "-r", "requirements-test.txt")
+    # What the machine trusts, as pip does: a company's own index may have a company's certificate.
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", ".venv/bin/python")
+    in_project(folder, *install, "--require-hashes", "-r", "requirements-test.txt")
     return folder
 
 
