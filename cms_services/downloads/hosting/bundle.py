@@ -37,6 +37,8 @@ _DEFAULT_PHP = "8.2"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _ENGINE = re.compile(r".{1,255}", re.DOTALL)
 _PHP_VERSION = re.compile(r"([5-9]\.\d{1,2})(?:\.\d{1,3}|\.x)?", re.ASCII)
+# No version of PHP: of Node, Python 3, PostgreSQL and the like.
+_OTHER_VERSION = re.compile(r"(?:[0-4]|\d{2,4})(?:\.(?:\d{1,4}|x)){0,3}", re.ASCII)
 # One request may use this much, unless the plan is too small for two of them.
 _REQUEST_MEBIBYTES = 128
 _DEFAULT_TIMEOUT = 60
@@ -197,10 +199,13 @@ def _times(document: Document) -> dict[str, int]:
 
 
 def _php_version(document: Document) -> str:
-    """The version of PHP. The version of an engine that is named and is another says nothing."""
+    """The version of PHP, which `runtime.version` is where it can be one.
+
+    Where no engine is named it may be another program's, such as Node's 20.x, and says nothing.
+    """
     hint = "Takes a version, such as 8.2."
-    for path in ("runtime.php_version", "runtime.phpVersion", "runtime.version"):
-        if path == "runtime.version" and not _runs_php(document):
+    for path in ("runtime.phpVersion", "runtime.version"):
+        if path == "runtime.version" and not _is_of_php(document):
             continue
         match = configured.text(document, path, _PHP_VERSION, hint, numbers=True)
         if match:
@@ -208,6 +213,11 @@ def _php_version(document: Document) -> str:
     return _DEFAULT_PHP
 
 
-def _runs_php(document: Document) -> bool:
+def _is_of_php(document: Document) -> bool:
     engine = configured.text(document, "runtime.engine", _ENGINE, "Takes a name, such as php.")
-    return engine is None or engine[0].lower().startswith("php")
+    if engine is not None:
+        return engine[0].lower().startswith("php")
+    version = configured.first(document, ("runtime.version",))[1]
+    if isinstance(version, str | int | float) and not isinstance(version, bool):
+        return _OTHER_VERSION.fullmatch(str(version)) is None
+    return True
