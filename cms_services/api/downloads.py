@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, request, url_for
 
 from cms_services.actor import Actor
-from cms_services.downloads.bundles import BUNDLES, Bundle, download
+from cms_services.downloads.bundles import BUNDLES, MEDIA_TYPES, Bundle, download
 from cms_services.downloads.links import create_link, require_live_link, use_link
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation
@@ -16,8 +16,6 @@ from cms_services.web.operations import PUBLIC, Answer, operation
 from cms_services.web.schemas import downloads as schemas
 
 downloads = Blueprint("downloads", __name__, url_prefix="/api/services")
-
-_MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 
 def _path(bundle: Bundle) -> str:
@@ -35,7 +33,7 @@ def _file_view(bundle: Bundle) -> Callable[..., Any]:
         transaction="write",
         query=schemas.download_query(bundle.name, tuple(bundle.formats)),
         limits=DOWNLOAD,
-        media_types=tuple(_MEDIA_TYPES[format] for format in bundle.formats),
+        media_types=tuple(MEDIA_TYPES[format] for format in bundle.formats),
         resumable=True,
     )
     def view(actor: Actor, query: dict[str, Any], **named: str) -> Response:
@@ -81,7 +79,7 @@ for _bundle in BUNDLES.values():
     PUBLIC,
     transaction="write",
     limits=DOWNLOAD,
-    media_types=tuple(_MEDIA_TYPES.values()),
+    media_types=tuple(MEDIA_TYPES.values()),
 )
 def by_link(actor: Actor, token: str) -> Response:
     if request.method == "HEAD":

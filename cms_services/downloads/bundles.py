@@ -30,7 +30,7 @@ from cms_services.vocabulary import EventType, Permission, ServiceType, Status
 
 _log = logging.getLogger(__name__)
 
-_MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
+MEDIA_TYPES = {"zip": "application/zip", "yaml": "application/yaml"}
 
 
 Maker = Callable[[Subject], bytes]
@@ -147,7 +147,7 @@ def make_download(
     }
     note_read(actor, service, EventType.SERVICE_DOWNLOADED, told | ({"by": by} if by else {}))
     name = file_name(f"{service.name}-{bundle.name}", in_ascii=False)
-    return Download(f"{name}.{format}", _MEDIA_TYPES[format], content, sha256)
+    return Download(f"{name}.{format}", MEDIA_TYPES[format], content, sha256)
 
 
 def make_content(

@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 
 from cms_services.configuration.documents import MASK, Document, Opened
+from cms_services.configuration.fields import MEMORY
 from cms_services.downloads.names import host_name
 from cms_services.errors import ServiceConfigError
 
-_MEMORY = re.compile(r"([1-9]\d{0,5}) ?([MGT])(i?)B?", re.ASCII | re.IGNORECASE)
 _BYTES_OF_UNIT = {
     "M": 1000**2,
     "Mi": 1024**2,
@@ -117,7 +117,7 @@ def memory(document: Document, default: Memory) -> Memory:
     path, value = first(document, ("runtime.memory_limit", "runtime.memoryLimit"))
     if value is None:
         return default
-    match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
+    match = MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise refused(path, "Takes a size in M, G or T, such as 512MB or 1GiB.")
     return Memory(int(match[1]), match[2].upper() + match[3].lower())
@@ -186,12 +186,13 @@ def scalar(value: Any, path: str) -> str:
         return orjson.dumps(value).decode()
     if not isinstance(value, str):
         raise refused(path, "Takes a string.")
-    if "\x00" in value or not _is_unicode(value):
+    if "\x00" in value or not is_unicode(value):
         raise refused(path, "Holds a character that no environment variable can.")
     return str(value)
 
 
-def _is_unicode(value: str) -> bool:
+def is_unicode(value: str) -> bool:
+    """Whether the text has no half of a surrogate pair, which no file can hold."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cms_services.configuration.documents import Document, Opened
-from cms_services.downloads.configured import refused
+from cms_services.downloads.configured import is_unicode, refused
 
 _MAX_ITEMS = 1000
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -63,7 +63,7 @@ class Item:
         value = self.value
         if numbers and isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
-        if not isinstance(value, str) or not pattern.fullmatch(value) or not _is_unicode(value):
+        if not isinstance(value, str) or not pattern.fullmatch(value) or not is_unicode(value):
             raise refused(self.path, hint)
         return str(value)
 
@@ -118,8 +118,4 @@ def root(document: Document) -> Item:
 
 def is_line(text: str) -> bool:
     """Whether the text is Unicode without control characters, which would end or hide a line."""
-    return _is_unicode(text) and not any(unicodedata.category(each) == "Cc" for each in text)
-
-
-def _is_unicode(text: str) -> bool:
-    return not any(0xD800 <= ord(each) <= 0xDFFF for each in text)
+    return is_unicode(text) and not any(unicodedata.category(each) == "Cc" for each in text)
