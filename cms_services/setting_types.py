@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,37 @@ class Folder(take.Field[Path]):
             return Path(str(value)).expanduser().resolve()
         except RuntimeError as error:
             raise ValidationError("Nobody's home folder.") from error
+
+
+class FilePath(Folder):
+    """A path, made absolute. Whether a file can be written there is seen at the start."""
+
+
+class Words(CommaList):
+    """Some of a few words, each once."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
+        given = super()._deserialize(value, *args, **kwargs)
+        if len(set(given)) < len(given) or not set(given) <= set(self._words):
+            raise ValidationError("Not one of the words.")
+        return given
+
+
+class Listeners(CommaList):
+    """Addresses to listen on, with their transport: udp://127.0.0.1:5514."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
+        given = super()._deserialize(value, *args, **kwargs)
+        for each in given:
+            parts = urlsplit(each)
+            whole = parts.scheme in ("udp", "tcp") and parts.hostname and parts.port
+            if not whole or parts.path or parts.query or parts.fragment or parts.username:
+                raise ValidationError("Not an address to listen on.")
+        return given
 
 
 def port_of(url: str) -> int | None:

@@ -19,8 +19,10 @@ from cms_services.setting_types import (
     LEAST_SECRET_LENGTH,
     Days,
     Duration,
+    FilePath,
     Folder,
     Keys256,
+    Listeners,
     Network,
     Networks,
     Origins,
@@ -28,6 +30,7 @@ from cms_services.setting_types import (
     Secrets,
     SiteUrl,
     Switch,
+    Words,
     port_of,
 )
 
@@ -40,9 +43,11 @@ _PORT = take.Integer(validate=Range(1, 65535))
 _DURATION = "a number with a unit, such as 30m, 24h or 7d, from 1m to 3650d"
 # The time of a session's last request is noted once a minute; with less it would end too early.
 _LEAST_IDLE = timedelta(minutes=5)
+_DAYS = "a number of days from 1 to 3650"
 _LIMITS = "limits such as 10 per minute; 100 per 2 hours"
 _HOST_NAME = r"(?:[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45})\Z"
 _VISIBLE = r"[!-~]+\Z"
+_LOG_TARGETS = r"(?:https?|syslog|syslog\+tcp)://[^\s/?#]+"
 _DATABASE_SCHEMES = r"^(sqlite|postgres|postgresql|mysql|mariadb)(\+[a-z0-9]+)?://.*"
 
 
@@ -376,15 +381,134 @@ class Settings:
         "LOG_RETENTION_DAYS",
         Days(validate=Range(timedelta(1), timedelta(3650))),
         timedelta(days=30),
-        "a number of days from 1 to 3650",
-        "How long the services' log entries are kept.",
+        _DAYS,
+        "How long log entries are kept of services that don't say it themselves.",
     )
-    metric_retention: timedelta = _setting(
-        "METRIC_RETENTION_DAYS",
+    metric_sample_retention: timedelta = _setting(
+        "METRIC_SAMPLE_RETENTION",
+        Duration(),
+        timedelta(hours=48),
+        _DURATION,
+        "How long raw metric samples are kept, and how old one may be when it arrives.",
+    )
+    metric_minute_retention: timedelta = _setting(
+        "METRIC_MINUTE_RETENTION_DAYS",
         Days(validate=Range(timedelta(1), timedelta(3650))),
-        timedelta(days=90),
-        "a number of days from 1 to 3650",
-        "How long the services' metric samples and health reports are kept.",
+        timedelta(days=30),
+        _DAYS,
+        "How long metrics are kept by minutes.",
+    )
+    metric_hour_retention: timedelta = _setting(
+        "METRIC_HOUR_RETENTION_DAYS",
+        Days(validate=Range(timedelta(1), timedelta(3650))),
+        timedelta(days=396),
+        _DAYS,
+        "How long metrics are kept by hours.",
+    )
+    metric_series_limit: int = _setting(
+        "METRIC_SERIES_LIMIT",
+        take.Integer(validate=Range(1, 100_000)),
+        1000,
+        "a number from 1 to 100000",
+        "How many series (a name with one set of labels) a service may have.",
+    )
+    health_retention: timedelta = _setting(
+        "HEALTH_RETENTION_DAYS",
+        Days(validate=Range(timedelta(1), timedelta(3650))),
+        timedelta(days=396),
+        _DAYS,
+        "How long health reports, changes and what uptime is made of are kept.",
+    )
+    probe_concurrency: int = _setting(
+        "PROBE_CONCURRENCY",
+        take.Integer(validate=Range(1, 2000)),
+        200,
+        "a number from 1 to 2000",
+        "How many services a worker checks at once.",
+    )
+    prometheus_url: str | None = _setting(
+        "PROMETHEUS_URL",
+        take.Url(schemes={"http", "https"}, require_tld=False),
+        None,
+        "a URL such as http://prometheus:9090",
+        "Prometheus that answers for metrics. Default: none, we keep them ourselves.",
+    )
+    prometheus_token: str | None = _setting(
+        "PROMETHEUS_TOKEN",
+        take.String(validate=[Length(max=4096), Regexp(_VISIBLE)]),
+        None,
+        "a token in ASCII without blanks",
+        "Bearer token for PROMETHEUS_URL.",
+    )
+    ingest_body_limit: int = _setting(
+        "INGEST_BODY_LIMIT_MB",
+        take.Integer(validate=Range(1, 64)),
+        10,
+        "a number from 1 to 64",
+        "The longest batch of logs or metrics in MiB, packed and unpacked.",
+    )
+    log_masking: bool = _setting(
+        "LOG_MASKING",
+        Switch(),
+        True,
+        "on or off",
+        "Whether what looks like a secret is masked in log entries that arrive.",
+    )
+    log_size_limit: int = _setting(
+        "LOG_SIZE_LIMIT_MB",
+        take.Integer(validate=Range(1, 1_000_000)),
+        1024,
+        "a number from 1 to 1000000",
+        "How many MiB of log entries a service may have; the oldest go first.",
+    )
+    syslog_listen: tuple[str, ...] = _setting(
+        "SYSLOG_LISTEN",
+        Listeners(),
+        (),
+        "addresses such as udp://127.0.0.1:5514,tcp://0.0.0.0:5514",
+        "Where the worker takes syslog messages (RFC 5424). Default: nowhere.",
+    )
+    log_format: str = _setting(
+        "LOG_FORMAT",
+        take.String(validate=OneOf(["json", "console"])),
+        "json",
+        "json or console",
+        "Form of the application's own log lines.",
+    )
+    log_outputs: tuple[str, ...] = _setting(
+        "LOG_OUTPUTS",
+        Words(["console", "file", "external"]),
+        ("console",),
+        "one or more of console, file and external, separated by commas",
+        "Where the application's own log lines go.",
+    )
+    log_path: Path | None = _setting(
+        "LOG_PATH",
+        FilePath(),
+        None,
+        "a path",
+        "File of the output `file`. Default: logs/cms-services.log in the data folder.",
+    )
+    log_file_size: int = _setting(
+        "LOG_FILE_SIZE_MB",
+        take.Integer(validate=Range(1, 10_000)),
+        10,
+        "a number from 1 to 10000",
+        "MiB after which the log file is rotated.",
+    )
+    log_file_count: int = _setting(
+        "LOG_FILE_COUNT",
+        take.Integer(validate=Range(1, 1000)),
+        5,
+        "a number from 1 to 1000",
+        "How many rotated log files are kept.",
+    )
+    log_external_url: str | None = _setting(
+        "LOG_EXTERNAL_URL",
+        take.String(validate=[Regexp(_LOG_TARGETS), port_of]),
+        None,
+        "a URL that begins with http:// or https:// (Loki), syslog:// or syslog+tcp://",
+        "Where the output `external` sends: Loki's address, or a syslog server.",
     )
 
     @property

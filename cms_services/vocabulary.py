@@ -250,6 +250,7 @@ class EventType(StrEnum):
     SERVICE_PURGED = "service.purged"
     SERVICE_DOWNLOADED = "service.downloaded"
     SERVICE_LINKED = "service.download_linked"
+    SERVICE_HEALTH_CHANGED = "service.health_changed"
     SERVICE_SECRET_REVEALED = "service.secret_revealed"  # noqa: S105 - the name of an event
     PROJECT_CREATED = "project.created"
     PROJECT_UPDATED = "project.updated"
@@ -291,6 +292,19 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARN = "warn"
     ERROR = "error"
+
+
+class MetricKind(StrEnum):
+    """How a metric's values are counted."""
+
+    # A level at a moment, such as cpu: averaged over time.
+    GAUGE = "gauge"
+    # What happened since the sample before, such as requests: added up.
+    COUNT = "count"
+    # A number that only grows until its process begins anew: its growth is added up.
+    COUNTER = "counter"
+    # Many values in one sample, by buckets.
+    HISTOGRAM = "histogram"
 
 
 class HealthStatus(StrEnum):

@@ -20,7 +20,9 @@ from cms_services.downloads.models import DownloadLink
 from cms_services.events.models import Event
 from cms_services.extensions import db
 from cms_services.idempotency.models import IdempotencyKey
-from cms_services.monitoring.models import HealthReport, LogEntry, MetricSample
+from cms_services.monitoring.health.models import HealthReport
+from cms_services.monitoring.logs.models import LogEntry
+from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
 from cms_services.vocabulary import Role
 from cms_services.worker import loop
 from cms_services.worker.jobs import Job
@@ -131,7 +133,9 @@ class TestRetention:
     def test_what_is_older_than_its_retention_time_goes_and_the_rest_stays(
         self, make_app: MakeApp, new_person: NewPerson
     ) -> None:
-        app = make_app(LOG_RETENTION_DAYS="2", METRIC_RETENTION_DAYS="3")
+        app = make_app(
+            LOG_RETENTION_DAYS="2", METRIC_SAMPLE_RETENTION="3d", HEALTH_RETENTION_DAYS="3"
+        )
         with fixed_at(START):
             alice = new_person("Alice")
             service_id = alice.new_service()["id"]
@@ -140,11 +144,17 @@ class TestRetention:
                 alice.post("/api/services", json=body, headers={"Idempotency-Key": name})
         with app.app_context():
             user_id = alice.user_id
+            metric = Metric(service_id=service_id, name="cpu", kind="gauge")
+            db.session.add(metric)
+            db.session.flush()
+            series = MetricSeries(metric_id=metric.id, labels_hash="")
+            db.session.add(series)
+            db.session.flush()
             for age in (0 * DAY, 2 * DAY, 2 * DAY + SECOND, 3 * DAY, 3 * DAY + SECOND):
                 entry = {"at": START - age, "level": "info", "message": str(age), "attributes": {}}
-                sample = {"at": START - age, "name": "cpu", "value": 1.0, "labels": {}}
+                sample = {"at": START - age, "value": 1.0}
                 db.session.add(LogEntry(service_id=service_id, **entry))
-                db.session.add(MetricSample(service_id=service_id, **sample))
+                db.session.add(MetricPoint(series_id=series.id, **sample))
                 report = {"checked_at": START - age, "status": "healthy", "checks": []}
                 db.session.add(HealthReport(service_id=service_id, **report))
                 db.session.add(UserSession(id=str(age), user_id=user_id, expires_at=START - age))
@@ -157,13 +167,13 @@ class TestRetention:
 
         run_jobs(app, START)
         assert column_of(app, LogEntry.at) == [START - 2 * DAY, START]
-        assert column_of(app, MetricSample.at) == [
+        assert column_of(app, MetricPoint.at) == [
             START - 3 * DAY,
             START - 2 * DAY - SECOND,
             START - 2 * DAY,
             START,
         ]
-        assert column_of(app, HealthReport.checked_at) == column_of(app, MetricSample.at)
+        assert column_of(app, HealthReport.checked_at) == column_of(app, MetricPoint.at)
         for model in (UserSession, PasswordReset, Invitation):
             assert column_of(app, model.expires_at)[0] == START
         old_claims = JobClaim.period_start < START - 2 * DAY

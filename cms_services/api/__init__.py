@@ -7,9 +7,11 @@ from cms_services.api.configuration import configuration
 from cms_services.api.credentials import credentials
 from cms_services.api.documentation import documentation
 from cms_services.api.downloads import downloads
+from cms_services.api.health import health
 from cms_services.api.ingest_tokens import ingest_tokens
 from cms_services.api.invitations import invitations
-from cms_services.api.monitoring import monitoring
+from cms_services.api.logs import logs
+from cms_services.api.metrics import metrics
 from cms_services.api.projects import projects
 from cms_services.api.records import records
 from cms_services.api.services import services
@@ -22,7 +24,9 @@ def init_api(app: Flask) -> None:
         services,
         configuration,
         downloads,
-        monitoring,
+        health,
+        metrics,
+        logs,
         ingest_tokens,
         auth,
         credentials,

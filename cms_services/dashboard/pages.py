@@ -13,7 +13,7 @@ from cms_services.catalogue.models import Service
 from cms_services.configuration.secrets import masked
 from cms_services.downloads.bundles import BUNDLES
 from cms_services.errors import Forbidden
-from cms_services.monitoring.health import latest_health
+from cms_services.monitoring.health.reports import latest_health
 from cms_services.vocabulary import (
     SUSPENDED_STATUS,
     TRANSITIONS,

@@ -24,8 +24,8 @@ from cms_services.demo.tidepool_shop import TIDEPOOL_SHOP
 from cms_services.demo.traffic import TRAFFIC, samples
 from cms_services.extensions import db
 from cms_services.installation import InstallationError, ensure_admin
-from cms_services.monitoring.logs import store_entries
-from cms_services.monitoring.metrics import store_samples
+from cms_services.monitoring.logs.entries import store_entries
+from cms_services.monitoring.metrics.samples import store_samples
 from cms_services.projects.models import Project
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Role

@@ -10,8 +10,13 @@ from cms_services.catalogue.models import Service
 from cms_services.clock import to_wire
 from cms_services.demo.days import Incident, reproducible
 from cms_services.extensions import db
-from cms_services.monitoring.checks import Check, CheckResult, declared_checks, overall_status
-from cms_services.monitoring.models import HealthReport
+from cms_services.monitoring.health.models import HealthReport
+from cms_services.monitoring.probes.checks import (
+    Check,
+    CheckResult,
+    declared_checks,
+    overall_status,
+)
 from cms_services.vocabulary import HealthStatus, Status
 
 _EVERY = timedelta(minutes=30)

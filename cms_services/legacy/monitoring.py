@@ -4,12 +4,15 @@ from typing import Any
 
 from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
-from cms_services.monitoring import logs, metrics
+from cms_services.monitoring.logs import entries
+from cms_services.monitoring.metrics import samples
 from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
 from cms_services.web.rows import dump_rows
-from cms_services.web.schemas.monitoring import HealthOut, LogEntryOut, MetricsOut
+from cms_services.web.schemas.health import HealthOut
+from cms_services.web.schemas.logs import LogEntryOut
+from cms_services.web.schemas.metrics import MetricsOut
 
 Parameters = dict[str, Any]
 
@@ -18,12 +21,12 @@ def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
     wanted = dict(given)
     service_id = wanted.pop("service_id")
     wanted["level"] = LogLevel(given["level"]) if given["level"] else None
-    return dump_rows(LogEntryOut, logs.list_entries(actor, service_id, **wanted).items)
+    return dump_rows(LogEntryOut, entries.list_entries(actor, service_id, **wanted).items)
 
 
 def get_metrics(actor: Actor, given: Parameters) -> Any:
     text = given["timeframe"]
-    found = metrics.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
+    found = samples.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
     return instance_of(MetricsOut).dump(found)
 
 

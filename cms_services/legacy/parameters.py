@@ -9,8 +9,9 @@ from marshmallow.validate import Length, OneOf, Range
 from cms_services.vocabulary import TYPES_OF_FAMILY, Family, ServiceType
 from cms_services.web.bodies import refuse_unstorable
 from cms_services.web.fields import Configuration, Name, Texts, WireSchema
-from cms_services.web.schemas import monitoring as monitoring_schemas
 from cms_services.web.schemas import services as services_schemas
+from cms_services.web.schemas.logs import LogsQuery
+from cms_services.web.schemas.metrics import TimeframeQuery
 
 _COMPONENT_TYPES = [str(each) for each in TYPES_OF_FAMILY[Family.COMPONENT]]
 
@@ -117,12 +118,12 @@ class ConfigParameters(ServiceParameters):
     configuration = PhpObject(required=True)
 
 
-class LogsParameters(monitoring_schemas.LogsQuery, ServiceParameters):
+class LogsParameters(LogsQuery, ServiceParameters):
     class Meta:
         unknown = EXCLUDE
 
 
-class MetricsParameters(monitoring_schemas.TimeframeQuery, ServiceParameters):
+class MetricsParameters(TimeframeQuery, ServiceParameters):
     class Meta:
         unknown = EXCLUDE
 

@@ -10,8 +10,8 @@ from flask import Flask, current_app
 
 from cms_services.actor import Actor
 from cms_services.errors import NotReady
-from cms_services.monitoring.checks import run_checks
-from cms_services.monitoring.health import Health, plan_checks, record_report
+from cms_services.monitoring.health.reports import Health, plan_checks, record_report
+from cms_services.monitoring.probes.checks import run_checks
 from cms_services.outbound import AddressPolicy
 from cms_services.settings import Settings, current_settings
 from cms_services.web.transactions import reading, writing

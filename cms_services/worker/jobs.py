@@ -11,9 +11,9 @@ from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
-from cms_services.monitoring.health import prune_reports
-from cms_services.monitoring.logs import prune_entries
-from cms_services.monitoring.metrics import prune_samples
+from cms_services.monitoring.health.reports import prune_reports
+from cms_services.monitoring.logs.entries import prune_entries
+from cms_services.monitoring.metrics.samples import prune_samples
 from cms_services.settings import Settings
 from cms_services.worker.audit_head import log_audit_head
 from cms_services.worker.claims import prune_claims
@@ -42,12 +42,12 @@ JOBS = (
     Job(
         "prune metric samples",
         timedelta(minutes=1),
-        lambda settings: prune_samples(settings.metric_retention),
+        lambda settings: prune_samples(settings.metric_sample_retention),
     ),
     Job(
         "prune health reports",
         timedelta(minutes=1),
-        lambda settings: prune_reports(settings.metric_retention),
+        lambda settings: prune_reports(settings.health_retention),
     ),
     Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
     Job("prune ended sessions", timedelta(hours=1), lambda settings: prune_sessions()),

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from cms_services import outbound
 from cms_services.clock import now
-from cms_services.monitoring.checks import declared_checks, run_checks
+from cms_services.monitoring.probes.checks import declared_checks, run_checks
 from cms_services.outbound import AddressPolicy, AddressRefused, Answer, Unreachable
 from tests.security.targets import (
     ALLOWED,

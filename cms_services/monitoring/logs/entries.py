@@ -13,7 +13,7 @@ from cms_services.clock import now
 from cms_services.database import AnyRow
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
-from cms_services.monitoring.models import LogEntry
+from cms_services.monitoring.logs.models import LogEntry
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import LogLevel
 

@@ -16,8 +16,13 @@ from cms_services.clock import now
 from cms_services.database import AnyRow
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
-from cms_services.monitoring.checks import Check, CheckResult, declared_checks, overall_status
-from cms_services.monitoring.models import HealthReport
+from cms_services.monitoring.health.models import HealthReport
+from cms_services.monitoring.probes.checks import (
+    Check,
+    CheckResult,
+    declared_checks,
+    overall_status,
+)
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import HealthStatus
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.clock import now
 from cms_services.extensions import db
-from cms_services.monitoring.models import LogEntry, MetricSample
+from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
 from cms_services.pruning import prune_before
 
 MAX_POINTS = 500
@@ -44,34 +44,16 @@ class Metrics:
     summary: dict[str, dict[str, float]]
 
 
-@dataclass(frozen=True)
-class Usage:
-    service_id: str
-    timeframe: str
-    start: datetime
-    end: datetime
-    requests: float
-    errors: float
-    error_rate: float | None
-    average_response_time: float | None
-    log_entries: dict[str, int]
-
-
 def store_samples(actor: Actor, identifier: str, samples: Sequence[NewSample]) -> int:
     """Add samples to a service's metrics. Returns how many."""
     service = load_service(actor, identifier, for_change=True, lock=False)
+    series = {name: _series(service.id, name) for name in {sample.name for sample in samples}}
     rows = [
-        {
-            "service_id": service.id,
-            "name": sample.name,
-            "at": sample.at or now(),
-            "value": sample.value,
-            "labels": sample.labels,
-        }
+        {"series_id": series[sample.name], "at": sample.at or now(), "value": sample.value}
         for sample in samples
     ]
     if rows:
-        db.session.execute(insert(MetricSample), rows)
+        db.session.execute(insert(MetricPoint), rows)
     return len(rows)
 
 
@@ -100,51 +82,34 @@ def read_metrics(
     )
 
 
-def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: timedelta) -> Usage:
-    """What a service did in the timeframe that ends now, in totals."""
-    service = load_service(actor, identifier)
-    end = now()
-    start = end - timeframe
-    totals = {
-        name: (total, average)
-        for name, total, average in db.session.execute(
-            select(MetricSample.name, func.sum(MetricSample.value), func.avg(MetricSample.value))
-            .where(MetricSample.service_id == service.id, MetricSample.at > start)
-            .where(MetricSample.name.in_(["requests", "errors", "responseTime"]))
-            .group_by(MetricSample.name)
-        )
-    }
-    levels = db.session.execute(
-        select(LogEntry.level, func.count(LogEntry.id).label("number"))
-        .where(LogEntry.service_id == service.id, LogEntry.at > start)
-        .group_by(LogEntry.level)
-    )
-    requests = totals.get("requests", (0.0, 0.0))[0]
-    errors = totals.get("errors", (0.0, 0.0))[0]
-    return Usage(
-        service_id=service.service_id,
-        timeframe=timeframe_text,
-        start=start,
-        end=end,
-        requests=requests,
-        errors=errors,
-        error_rate=errors / requests if requests else None,
-        average_response_time=totals["responseTime"][1] if "responseTime" in totals else None,
-        log_entries={row.level: row.number for row in levels},
-    )
+def _series(service_id: str, name: str) -> int:
+    """The one series of a metric, made where it is not there yet."""
+    metric = db.session.scalar(select(Metric).filter_by(service_id=service_id, name=name))
+    if metric is None:
+        metric = Metric(service_id=service_id, name=name, kind="gauge")
+        db.session.add(metric)
+        db.session.flush()
+    series = db.session.scalar(select(MetricSeries).filter_by(metric_id=metric.id))
+    if series is None:
+        series = MetricSeries(metric_id=metric.id, labels_hash="")
+        db.session.add(series)
+        db.session.flush()
+    return series.id
 
 
 def prune_samples(retention: timedelta) -> int:
     """Delete samples past their retention time, a batch at once. Returns how many."""
-    return prune_before(MetricSample, MetricSample.at, now() - retention)
+    return prune_before(MetricPoint, MetricPoint.at, now() - retention)
 
 
 def _samples(service_id: str, start: datetime, end: datetime) -> dict[str, list[Point]]:
     query = (
-        select(MetricSample.name, MetricSample.at, MetricSample.value)
-        .where(MetricSample.service_id == service_id)
-        .where(MetricSample.at > start, MetricSample.at <= end)
-        .order_by(MetricSample.name, MetricSample.at, MetricSample.id)
+        select(Metric.name, MetricPoint.at, MetricPoint.value)
+        .join_from(MetricPoint, MetricSeries)
+        .join(Metric)
+        .where(Metric.service_id == service_id)
+        .where(MetricPoint.at > start, MetricPoint.at <= end)
+        .order_by(Metric.name, MetricPoint.at, MetricPoint.id)
     )
     samples: dict[str, list[Point]] = defaultdict(list)
     for name, at, value in db.session.execute(query):
