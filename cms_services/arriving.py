@@ -4,7 +4,8 @@ import re
 from enum import Enum, auto
 from urllib.parse import unquote_to_bytes
 
-# The application refuses longer bodies, before it reads them where their length is told.
+# The application refuses longer bodies, before it reads them where their length is told; batches of
+# logs and metrics alone may be longer.
 _LONGEST_BODY = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_LINE = 8190
@@ -31,8 +32,13 @@ class ArrivingRequest:
     Only says when to wait no longer. What the bytes mean is gunicorn's parser's to say.
     """
 
+    # What is sent to these paths may be longer, by how much the operator says.
+    batch_paths = re.compile(rb"(?!)")
+    longest_batch = _LONGEST_BODY
+
     def __init__(self) -> None:
         self.received = bytearray()
+        self._longest_body = _LONGEST_BODY
         self.expects_continue = False
         self._body_at = 0
         self._end = 0
@@ -72,12 +78,14 @@ class ArrivingRequest:
         return State.PARTIAL
 
     def _read_head(self, head: bytes) -> None:
+        if self.batch_paths.match(self.method_and_path):
+            self._longest_body = self.longest_batch
         if _CHUNKED.search(head):
             self._chunk_at = self._body_at
         elif told := _CONTENT_LENGTH.search(head):
             # What has more digits is too large in any case.
             length = int(told[1].lstrip(b"0")[:20] or 0)
-            self._end = self._body_at + (length if length <= _LONGEST_BODY else 0)
+            self._end = self._body_at + (length if length <= self._longest_body else 0)
         self.expects_continue = bool(_EXPECTS_CONTINUE.search(head))
 
     def _state_of_chunks(self) -> State:
@@ -95,7 +103,7 @@ class ArrivingRequest:
                 ended = self.received.find(b"\r\n\r\n", end) >= 0
                 return State.READY if ended else self._within_bounds()
             following = end + 2 + size + 2
-            if self._length_of_chunks + size > _LONGEST_BODY:
+            if self._length_of_chunks + size > self._longest_body:
                 return State.BODY_TOO_LONG
             if following > len(self.received):
                 return self._within_bounds()
@@ -104,5 +112,5 @@ class ArrivingRequest:
 
     def _within_bounds(self) -> State:
         # Twice as long, for the sake of what stands around the chunks.
-        too_long = len(self.received) - self._body_at > 2 * _LONGEST_BODY
+        too_long = len(self.received) - self._body_at > 2 * self._longest_body
         return State.BODY_TOO_LONG if too_long else State.PARTIAL

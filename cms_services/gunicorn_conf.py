@@ -10,6 +10,7 @@ from typing import Any
 from gunicorn import util
 from prometheus_client import multiprocess
 
+from cms_services.arriving import ArrivingRequest
 from cms_services.intake import IntakeWorker
 from cms_services.server import address_in_url, refuse
 from cms_services.settings import load_settings
@@ -26,6 +27,11 @@ worker_class = "cms_services.intake.IntakeWorker"
 IntakeWorker.taking_turns = re.compile(
     rb"(?:GET|HEAD|POST) /api/services/(?:download/|[^/]+/scaffold(?:/|\Z))"
 )
+ArrivingRequest.batch_paths = re.compile(
+    rb"POST /(?:api/services/[^/]+/(?:logs|metrics)|v1/(?:logs|metrics)|api/v1/write"
+    rb"|loki/api/v1/push)\Z"
+)
+ArrivingRequest.longest_batch = _settings.ingest_body_limit * 1024 * 1024
 IntakeWorker.request_seconds = float(_settings.request_timeout)
 # Each takes a file handle, of which many systems grant a process 1,024.
 worker_connections = 512

@@ -166,6 +166,10 @@ def _body(op: Operation) -> dict[str, Any] | None:
     elif op.body is not None:
         schema = op.body
         required = any(field.required for field in op.body().fields.values())
+    elif op.takes:
+        kinds = {"application/json": {"type": "object"}}
+        content = {each: {"schema": kinds.get(each, {"type": "string"})} for each in op.takes}
+        return {"required": True, "content": content}
     else:
         return None
     return {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -186,7 +190,7 @@ def _responses(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
 
 
 def _failures(rule: Rule, method: str, op: Operation) -> list[int]:
-    takes_body = op.body is not None or op.free_body
+    takes_body = op.body is not None or op.free_body or bool(op.takes)
     found = {429, 500, 503}
     if op.query is not None or takes_body or op.creates:
         found.add(400)

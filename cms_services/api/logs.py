@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from cms_services.actor import Actor
 from cms_services.monitoring.logs import entries as stored
+from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.vocabulary import LogLevel, Permission, Relation
 from cms_services.web.ingest import sort_out
 from cms_services.web.limits import INGEST
@@ -39,10 +40,11 @@ def show_logs(actor: Actor, service_id: str, query: dict[str, Any]) -> Any:
     body=schemas.LogEntriesIn,
     answer=IngestOut,
     status=202,
+    takes_batch=True,
     limits=INGEST,
 )
 def add_logs(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
     good, rejected = sort_out(schemas.LogEntryIn, body["entries"])
-    entries = [stored.NewLogEntry(**entry) for entry in good]
+    entries = [NewLogEntry(**entry) for entry in good]
     accepted = stored.store_entries(actor, service_id, entries)
     return {"accepted": accepted, "rejected": rejected}

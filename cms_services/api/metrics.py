@@ -8,6 +8,7 @@ from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
 from cms_services.monitoring import usage
 from cms_services.monitoring.metrics import samples as stored
+from cms_services.monitoring.metrics.values import NewSample
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.ingest import sort_out
 from cms_services.web.limits import INGEST
@@ -40,11 +41,12 @@ def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> stored
     body=schemas.SamplesIn,
     answer=IngestOut,
     status=202,
+    takes_batch=True,
     limits=INGEST,
 )
 def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
     good, rejected = sort_out(schemas.SampleIn, body["samples"])
-    samples = [stored.NewSample(**sample) for sample in good]
+    samples = [NewSample(**sample) for sample in good]
     accepted = stored.store_samples(actor, service_id, samples)
     return {"accepted": accepted, "rejected": rejected}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cms_services.demo.days import Incident, busyness, reproducible
 from cms_services.demo.log_lines import INCIDENT_LINES, VALUES, VOICES, Lines, Voice
-from cms_services.monitoring.logs.entries import NewLogEntry
+from cms_services.monitoring.logs.values import NewLogEntry
 
 _HOURS = 72
 _HOUR = timedelta(hours=1)

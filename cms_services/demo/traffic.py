@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from cms_services.demo.days import Incident, busyness, reproducible
-from cms_services.monitoring.metrics.samples import NewSample
+from cms_services.monitoring.metrics.values import NewSample
 
 _EVERY = timedelta(minutes=5)
 _DAYS = timedelta(days=3)

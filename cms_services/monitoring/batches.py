@@ -1,5 +1,6 @@
 """Batches of logs or metrics that a sender may repeat: by their ids they are stored once."""
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,22 @@ from cms_services.pruning import prune_before
 
 # A sender that repeats a batch later than this is not heard of.
 _KEPT_FOR = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An entry that could not be taken: its place in the batch, from 0, and what is wrong."""
+
+    index: int
+    message: str
+
+
+@dataclass(slots=True)
+class Stored:
+    """What came of a batch. Repeated entries count as accepted: they are stored, if not again."""
+
+    accepted: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
 
 
 def answer_to_batch(service_id: str, kind: str, batch_id: str) -> dict[str, Any] | None:

@@ -67,6 +67,9 @@ _NAMED_RULE = re.compile(r"(?:for key|CONSTRAINT) [`']([^`']+)|constraint failed
 # As PostgreSQL and MariaDB name them.
 _DEADLOCKS = ("40P01", 1213)
 
+# Below these it is programs that call, which can do nothing with a page.
+_PROGRAMS = ("/api", "/services.php", "/healthz", "/readyz", "/metrics", "/v1/", "/loki/")
+
 
 def init_errors(app: Flask) -> None:
     app.register_error_handler(errors.DomainError, _domain_error)
@@ -170,4 +173,4 @@ def _answer(code: str, message: str, status: int, details: object = None) -> Res
 
 def answers_with_page() -> bool:
     """Whether this request is for people: not for the two APIs or the operator's addresses."""
-    return not request.path.startswith(("/api", "/services.php", "/healthz", "/readyz", "/metrics"))
+    return not request.path.startswith(_PROGRAMS)

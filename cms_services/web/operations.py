@@ -19,6 +19,7 @@ from cms_services.actor import ANONYMOUS, Actor
 from cms_services.errors import NotFound, ValidationFailed
 from cms_services.idempotency.keys import claim_key, keep_answer
 from cms_services.keyset import Page
+from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import RELATION_OF_PERMISSION, Permission, Relation
 from cms_services.web.bodies import instance_of, load, read_json_object, read_query
@@ -49,6 +50,10 @@ class Operation:
     body: type[Schema] | None = None
     # A JSON object of any shape, such as a merge patch; the view validates it.
     free_body: bool = False
+    # Media types of a body that the view reads and judges by itself.
+    takes: tuple[str, ...] = ()
+    # A batch of logs or metrics, which may be longer than other bodies.
+    takes_batch: bool = False
     answer: type[Schema] | None = None
     many: bool = False
     status: int = 200
@@ -123,6 +128,8 @@ def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
     else:
         actor = current_actor()
         actor.require(op.permission)
+    if op.takes_batch:
+        request.max_content_length = current_settings().ingest_body_limit * 1024 * 1024
     if op.query is not None:
         arguments["query"] = read_query(op.query)
     if op.free_body:

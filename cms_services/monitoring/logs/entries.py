@@ -1,9 +1,7 @@
 """The log entries that services send."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, insert, select
 
@@ -14,6 +12,7 @@ from cms_services.database import AnyRow
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.monitoring.logs.models import LogEntry
+from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import LogLevel
 
@@ -30,17 +29,6 @@ _ENTRY_COLUMNS = (
     LogEntry.attributes,
     LogEntry.trace_id,
 )
-
-
-@dataclass
-class NewLogEntry:
-    level: LogLevel
-    message: str
-    at: datetime | None = None
-    source: str = ""
-    attributes: dict[str, Any] = field(default_factory=dict)
-    trace_id: str | None = None
-    client_id: str | None = None
 
 
 def store_entries(actor: Actor, identifier: str, entries: Sequence[NewLogEntry]) -> int:

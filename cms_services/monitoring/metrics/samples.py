@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
@@ -13,6 +13,7 @@ from cms_services.catalogue.access import load_service
 from cms_services.clock import now
 from cms_services.extensions import db
 from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
+from cms_services.monitoring.metrics.values import NewSample
 from cms_services.pruning import prune_before
 
 MAX_POINTS = 500
@@ -21,14 +22,6 @@ _STEPS_SECONDS = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 8
 _COUNTS = frozenset({"requests", "errors"})
 
 Point = tuple[datetime, float]
-
-
-@dataclass
-class NewSample:
-    name: str
-    value: float
-    at: datetime | None = None
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""Bodies that senders of logs and metrics pack: gzip, deflate, snappy or zstd."""
+
+import zlib
+
+import cramjam
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from cms_services.errors import MalformedBody
+from cms_services.settings import current_settings
+from cms_services.web.bodies import read_body
+
+# As the module zlib wants it: a header of gzip or of zlib itself.
+_EITHER_HEADER = 32 + zlib.MAX_WBITS
+
+
+def read_packed_body(*, packed_by: str = "identity") -> bytes:
+    """The body unpacked, as its Content-Encoding says or, without one, by `packed_by`.
+
+    Raises MalformedBody, UnsupportedMediaType, or RequestEntityTooLarge where it unpacks to more
+    than a batch may have, however few bytes it came in.
+    """
+    body = read_body()
+    most = current_settings().ingest_body_limit * 1024 * 1024
+    encoding = request.headers.get("Content-Encoding", "").strip().lower() or packed_by
+    if encoding == "identity":
+        return body
+    if encoding in ("gzip", "deflate"):
+        return _inflated(body, most)
+    if encoding == "snappy":
+        return _unsnapped(body, most)
+    raise UnsupportedMediaType("Send the body as it is, or packed by gzip, deflate or snappy.")
+
+
+def _inflated(body: bytes, most: int) -> bytes:
+    unpacker = zlib.decompressobj(_EITHER_HEADER)
+    try:
+        unpacked = unpacker.decompress(body, most + 1)
+    except zlib.error as error:
+        raise MalformedBody("The body is not packed as its Content-Encoding says.") from error
+    if len(unpacked) > most:
+        raise RequestEntityTooLarge
+    if not unpacker.eof:
+        raise MalformedBody("The packed body breaks off.")
+    return unpacked
+
+
+def _unsnapped(body: bytes, most: int) -> bytes:
+    """A raw snappy block, which begins with the length that it unpacks to."""
+    try:
+        if cramjam.snappy.decompress_raw_len(body) > most:
+            raise RequestEntityTooLarge
+        return bytes(cramjam.snappy.decompress_raw(body))
+    except cramjam.DecompressionError as error:
+        raise MalformedBody("The body is not a snappy block.") from error
