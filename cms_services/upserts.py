@@ -1,4 +1,4 @@
-"""Rows that are inserted or, where their key is there, changed: in one statement on each database."""
+"""Inserting rows, or changing those whose key is there, in one statement on each database."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
