@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from gunicorn import util
@@ -53,16 +54,33 @@ errorlog = "-"
 loglevel = "error"
 
 _worker: subprocess.Popen[bytes] | None = None
+_stopping = threading.Event()
+# One that can't even start must not take all of the machine.
+_RESTART_SECONDS = 5.0
 
 
 def when_ready(server: Any) -> None:
     """Start the background worker beside the web processes, and let SIGINT stop gracefully too."""
-    global _worker
     server.handle_int = server.handle_term
+    _start_worker()
+    threading.Thread(target=_keep_worker, args=(server,), name="keep-worker", daemon=True).start()
+
+
+def _keep_worker(server: Any) -> None:
+    """Start the worker again when it is gone: killed, or out of memory."""
+    while not _stopping.wait(1.0):
+        if _worker is not None and _worker.poll() is not None:
+            server.log.error("The background worker is gone; starting it again.")
+            _start_worker()
+            _stopping.wait(_RESTART_SECONDS)
+
+
+def _start_worker() -> None:
+    global _worker
     _worker = subprocess.Popen(  # noqa: S603 - our own interpreter and package
         [sys.executable, "-m", "cms_services", "worker", "--beside", str(os.getpid())],
-        # A terminal's Ctrl-C reaches it too, and would end its imports with a traceback.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        # A terminal's Ctrl-C would reach it too, and end its imports with a traceback.
+        process_group=0,
     )
 
 
@@ -76,6 +94,7 @@ def post_worker_init(worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Stop the background worker with the web processes."""
+    _stopping.set()
     if _worker is not None and _worker.poll() is None:
         _worker.terminate()
         try:

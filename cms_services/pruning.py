@@ -1,14 +1,20 @@
 """Deleting rows that have outlived their use."""
 
+import time
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from cms_services.database import begin_writing
 from cms_services.extensions import Model, db
 
 _BATCH = 5000
+_SMALL_BATCH = 1000
+# Writers come in between.
+_PAUSE_SECONDS = 0.02
+_LONGEST_RUN_SECONDS = 50.0
 
 
 def prune_before(
@@ -18,8 +24,37 @@ def prune_before(
 
     A batch, so that no writer waits long. Returns how many went.
     """
+    return _prune_oldest(model, moment, limit, _BATCH)
+
+
+def _prune_oldest(
+    model: type[Model], moment: InstrumentedAttribute[datetime], limit: datetime, size: int
+) -> int:
+    """About `size` of them: those of one moment go together."""
     last_of_batch = db.session.scalar(
-        select(moment).where(moment < limit).order_by(moment).offset(_BATCH - 1).limit(1)
+        select(moment).where(moment < limit).order_by(moment).offset(size - 1).limit(1)
     )
     old = moment < limit if last_of_batch is None else moment <= last_of_batch
     return cast(CursorResult[Any], db.session.execute(delete(model).where(old))).rowcount
+
+
+def prune_in_batches(
+    model: type[Model], moment: InstrumentedAttribute[datetime], limit: datetime
+) -> int:
+    """Delete all rows whose `moment` is before `limit`, in small batches that commit by themselves.
+
+    So that it keeps up with much that is written, and blocks none who write it. Ends after less
+    than a minute; what is left is for the next time. Returns how many went.
+    """
+    ends = time.monotonic() + _LONGEST_RUN_SECONDS
+    gone = 0
+    while time.monotonic() < ends:
+        db.session.rollback()
+        begin_writing(db.session())
+        count = _prune_oldest(model, moment, limit, _SMALL_BATCH)
+        db.session.commit()
+        gone += count
+        if count == 0:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return gone

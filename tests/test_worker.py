@@ -1,10 +1,14 @@
 """The background worker's jobs: what they remove, when, and which of several workers does them."""
 
+import pickle
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +27,14 @@ from cms_services.idempotency.models import IdempotencyKey
 from cms_services.monitoring.health.models import HealthReport
 from cms_services.monitoring.logs.models import LogEntry
 from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
+from cms_services.monitoring.models import IngestBatch
+from cms_services.settings import current_settings
 from cms_services.vocabulary import Role
-from cms_services.worker import loop
+from cms_services.worker import running
 from cms_services.worker.jobs import Job
-from cms_services.worker.loop import run_due_jobs
 from cms_services.worker.models import JobClaim
+from cms_services.worker.queue import JobConsumer, add_periodic, new_queue
+from cms_services.worker.running import run_due_jobs, run_if_due
 from tests.conftest import MakeApp, NewPerson
 from tests.people import Person
 
@@ -215,7 +222,7 @@ def set_jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def set_to(**jobs: Work) -> None:
         table = tuple(Job(name, MINUTE, lambda _, run=run: run()) for name, run in jobs.items())
-        monkeypatch.setattr(loop, "JOBS", table)
+        monkeypatch.setattr(running, "JOBS", table)
 
     return set_to
 
@@ -306,3 +313,89 @@ class TestAFailingJob:
         run_jobs(app, START)
         run_jobs(app, START + 5 * SECOND)
         assert tries == ["breaking", "other", "breaking"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+class TestTheQueue:
+    @pytest.mark.parametrize("store", ["file", "redis"])
+    def test_of_two_consumers_one_does_a_job_and_one_that_failed_is_tried_again(
+        self, make_app: MakeApp, redis_url: str, tmp_path: Path, store: str
+    ) -> None:
+        app = make_app(**({"REDIS_URL": redis_url} if store == "redis" else {}))
+        done: list[str] = []
+
+        def failing_once() -> int:
+            done.append("failing")
+            if done.count("failing") == 1:
+                raise RuntimeError("no luck")
+            return 1
+
+        def once() -> int:
+            done.append("once")
+            return 1
+
+        jobs = [
+            Job("once", MINUTE, lambda _: once()),
+            Job("failing", MINUTE, lambda _: failing_once()),
+        ]
+
+        def run(job: Job) -> bool:
+            with app.app_context():
+                return run_if_due(job)
+
+        with app.app_context():
+            settings = replace(current_settings(), data_dir=tmp_path)
+        with fixed_at(START):
+            consumers = []
+            for _ in range(2):
+                queue = new_queue(settings)
+                for job in jobs:
+                    add_periodic(queue, job, partial(run, job))
+                consumers.append(JobConsumer(queue))
+                consumers[-1].start()
+            try:
+                wait_until(lambda: sorted(done) == ["failing", "failing", "once"])
+            finally:
+                for consumer in consumers:
+                    consumer.stop(graceful=True)
+        assert sorted(done) == ["failing", "failing", "once"]
+
+    def test_what_somebody_else_puts_into_it_runs_nothing(
+        self, make_app: MakeApp, redis_url: str
+    ) -> None:
+        app = make_app(REDIS_URL=redis_url)
+        with app.app_context():
+            queue = new_queue(current_settings())
+        queue.storage.enqueue(pickle.dumps(print))
+        with pytest.raises(ValueError, match="str is not valid UTF-8"):
+            queue.dequeue()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    ends = time.monotonic() + seconds
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.02)
+
+
+class TestPruningInBatches:
+    def test_all_that_is_old_goes_and_nothing_else(
+        self, app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pruning, "_SMALL_BATCH", 10)
+        service_id = alice.new_service()["id"]
+        moments = [START - MINUTE * n for n in range(-3, 30)]
+        with app.app_context():
+            rows = [
+                {
+                    "service_id": service_id,
+                    "kind": "logs",
+                    "batch_id": str(at),
+                    "at": at,
+                    "answer": {},
+                }
+                for at in moments
+            ]
+            db.session.execute(insert(IngestBatch), rows)
+            db.session.commit()
+            assert pruning.prune_in_batches(IngestBatch, IngestBatch.at, START) == 29
+        assert column_of(app, IngestBatch.at) == sorted(moments)[-4:]

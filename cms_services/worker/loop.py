@@ -1,72 +1,84 @@
-"""The background worker: looks for due work until it is told to stop."""
+"""The background worker: periodic jobs in threads, probes in one asyncio loop, until it is told to
+stop.
+"""
 
+import asyncio
+import logging
 import os
 import signal
-import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 import structlog
 from flask import Flask
 
-from cms_services.database import begin_writing
-from cms_services.extensions import db
 from cms_services.settings import current_settings
-from cms_services.worker.claims import claim
 from cms_services.worker.jobs import JOBS, Job
-from cms_services.worker.letters import send_due_letters
+from cms_services.worker.queue import JobConsumer, add_periodic, new_queue
+from cms_services.worker.running import run_if_due
 
 log = structlog.get_logger()
 
-_PAUSE_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
+_PAUSE_SECONDS = 5.0
+
+# What goes on all the time, beside the jobs: each until the event is set.
+Duty = Callable[[Flask, asyncio.Event], Coroutine[Any, Any, None]]
+DUTIES: tuple[Duty, ...] = ()
 
 
 def work_until_stopped(app: Flask, beside: int | None = None) -> None:
-    """Run due jobs until SIGTERM or SIGINT, or until `beside` is not our parent any more."""
-    stopped = False
+    """Do all work until SIGTERM or SIGINT, or until `beside` is not our parent any more.
 
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    def goes_on() -> bool:
-        return not stopped and beside in (None, os.getppid())
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    log.info("worker started")
-    while goes_on():
-        with app.app_context():
-            run_due_jobs()
-        due = time.monotonic() + _PAUSE_SECONDS
-        while goes_on() and time.monotonic() < due:
-            time.sleep(_LOOK_SECONDS)
-    log.info("worker stopped")
-
-
-def run_due_jobs() -> None:
-    """Run each job that nobody has taken for its present period. A failing job stops no other."""
+    What has begun is ended first, within half a minute.
+    """
+    with app.app_context():
+        queue = new_queue(current_settings())
     for job in JOBS:
-        try:
-            _run_if_due(job)
-        except Exception:
-            log.exception("job failed", job=job.name)
-            # Its connection may be broken too, and then could not even roll back.
-            db.session().invalidate()
+        add_periodic(queue, job, partial(_run_in_thread, app, job))
+    # A line for each job that it looks at, every few seconds.
+    logging.getLogger("huey").setLevel(logging.WARNING)
+    consumer = JobConsumer(queue)
+    consumer.start()
+    log.info("worker started")
     try:
-        send_due_letters(current_settings())
-    except Exception:
-        log.exception("letters could not be sent")
-        db.session().invalidate()
+        asyncio.run(_duties(app, beside))
+    finally:
+        consumer.stop(graceful=True)
+        log.info("worker stopped")
 
 
-def _run_if_due(job: Job) -> None:
-    """Claim and work are one transaction: work that fails can be taken again."""
-    db.session.rollback()
-    begin_writing(db.session())
-    if not claim(job.name, job.every):
-        db.session.rollback()
-        return
-    count = job.run(current_settings())
-    db.session.commit()
-    if count:
-        log.info("job done", job=job.name, items=count)
+def _run_in_thread(app: Flask, job: Job) -> bool:
+    with app.app_context():
+        return run_if_due(job)
+
+
+async def _duties(app: Flask, beside: int | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        for duty in DUTIES:
+            group.create_task(_kept_up(duty, app, stop))
+        while beside in (None, os.getppid()) and not stop.is_set():
+            await _wait(stop, _LOOK_SECONDS)
+        stop.set()
+
+
+async def _kept_up(duty: Duty, app: Flask, stop: asyncio.Event) -> None:
+    """A duty that breaks down begins again; nothing else stops for it."""
+    while not stop.is_set():
+        try:
+            await duty(app, stop)
+        except Exception:
+            log.exception("a duty broke down", duty=duty.__name__)
+            await _wait(stop, _PAUSE_SECONDS)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -11,7 +11,7 @@ from flask import Flask
 
 from cms_services.clock import fixed_at
 from cms_services.extensions import db
-from cms_services.worker.loop import run_due_jobs
+from cms_services.worker.running import run_due_jobs
 from tests.audit.trails import entry, note, set_entry, spoil, write
 from tests.conftest import MakeApp
 

@@ -111,11 +111,21 @@ class Server:
 
     def _all_are_gone(self) -> bool:
         self.process.poll()
-        try:
-            self.signal_group(0)
-        except ProcessLookupError:
-            return True
-        return False
+        return not any(_session_of(int(each.name)) == self.process.pid for each in _processes())
+
+
+def _processes() -> list[Path]:
+    return [each for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def _session_of(pid: int) -> int | None:
+    """The session that a living process belongs to."""
+    try:
+        # Behind the name, which may hold anything: state, parent, group, session.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[3])
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:

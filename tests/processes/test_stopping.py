@@ -2,9 +2,11 @@
 
 import http.server
 import json
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.servers import Reply, Server, serving
+from tests.processes.servers import Reply, Server, eventually, serving
 
 
 class SlowSite:
@@ -159,3 +161,21 @@ class TestTheDeathOfTheFirstProcess:
             server.wait_until_all_are_gone(20 if early else 10)
             with pytest.raises(ConnectionRefusedError):
                 server.get("/healthz")
+
+
+class TestTheWorkerBeside:
+    def test_one_that_is_killed_is_started_again(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as server:
+            server.wait_for_worker()
+            os.kill(worker_of(server), signal.SIGKILL)
+            eventually(
+                lambda: server.stdout.count("worker started") == 2, "another worker has begun", 30
+            )
+            assert server.is_ready()
+        assert "The background worker is gone" in server.stderr
+
+
+def worker_of(server: Server) -> int:
+    """The number of the worker's process."""
+    command = ["pgrep", "-f", f"cms_services worker --beside {server.process.pid}"]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
