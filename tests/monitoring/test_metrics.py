@@ -20,6 +20,9 @@ def path(alice: Person) -> str:
     return f"/api/services/{alice.new_service()['id']}"
 
 
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
 def ago(**span: float) -> str:
     return to_wire(now() - timedelta(**span))
 
@@ -93,6 +96,7 @@ class TestMetrics:
         metrics = data_of(alice.get(f"{path}/metrics"))
         assert (metrics["series"], metrics["summary"]) == ({}, {})
 
+    @on_sqlite
     @pytest.mark.parametrize("timeframe", ["0h", "91d", "1w", "h", "", "-1h", "1e3h", "2200h"])
     def test_a_timeframe_out_of_range_is_refused(
         self, alice: Person, path: str, timeframe: str
@@ -115,6 +119,66 @@ class TestMetrics:
         )
         assert answer["accepted"] == 2
         assert [each["index"] for each in answer["rejected"]] == [1, 2, 3, 4]
+
+    @on_sqlite
+    def test_bad_batches_get_a_defined_answer(self, alice: Person, path: str) -> None:
+        sample = {"name": "cpu", "value": 1}
+        for body in ({}, {"samples": {}}, {"samples": [sample] * 10_001}, {"sample": []}):
+            error_of(alice.post(f"{path}/metrics", json=body), 400, "VALIDATION_ERROR")
+        for batch_id in ("", "x" * 256, "a\nb", 7):
+            body = {"batchId": batch_id, "samples": [sample]}
+            error_of(alice.post(f"{path}/metrics", json=body), 400, "VALIDATION_ERROR")
+        too_long = {"samples": [{"name": "x" * (10 * 1024 * 1024), "value": 1}]}
+        error_of(alice.post(f"{path}/metrics", json=too_long), 413, "PAYLOAD_TOO_LARGE")
+        nearly = {"samples": [{"name": "x" * (10 * 1024 * 1024 - 99), "value": 1}, sample]}
+        answer = data_of(alice.post(f"{path}/metrics", json=nearly), 202)
+        assert (answer["accepted"], answer["rejected"][0]["index"]) == (1, 0)
+
+    @on_sqlite
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"value": True}, "value: Takes a number."),
+            ({"value": None}, "value: Takes a number."),
+            ({"value": "nan"}, "value: Takes a finite number"),
+            ({"timestamp": "2026-01-01T00:00:00"}, "timestamp: Say the time zone"),
+            ({"timestamp": "yesterday"}, "timestamp: Takes a time such as"),
+            ({"timestamp": 1_700_000_000}, "timestamp: Takes a time such as"),
+            ({"timestamp": "0001-01-01T00:00:00+14:00"}, "timestamp: "),
+            ({"timestamp": "2001-01-01T00:00:00Z"}, "timestamp: Is too old; takes times from "),
+            ({"labels": {"a": 1}}, "labels: Takes an object of texts."),
+            ({"labels": {str(n): "" for n in range(21)}}, "labels: Takes at most 20"),
+            ({"labels": {"": "x"}}, "labels: A name takes 1 to 100 characters."),
+            ({"type": "meter"}, "type: Takes one of gauge, count, counter, histogram."),
+            ({"type": "histogram"}, "bounds: A histogram has bounds, counts and sum"),
+            ({"sum": 1}, "bounds: A histogram has bounds, counts and sum"),
+            ({"unit": "s"}, "unit: Unknown field."),
+        ],
+    )
+    def test_a_bad_sample_is_told_what_is_wrong(
+        self, alice: Person, path: str, fields: dict[str, Any], told: str
+    ) -> None:
+        answer = self.send(alice, path, {"name": "cpu", "value": 1} | fields)
+        assert answer["accepted"] == 0
+        assert answer["rejected"][0]["message"].startswith(told)
+
+    @on_sqlite
+    def test_names_narrow_what_is_read(self, alice: Person, path: str) -> None:
+        for name in ("requests", "errors", "cpu"):
+            self.send(alice, path, {"name": name, "value": 4})
+        for names, found in (
+            ("cpu", {"cpu"}),
+            ("cpu,%20errors,none", {"cpu", "errors"}),
+            ("errorRate", {"errorRate"}),
+        ):
+            metrics = data_of(alice.get(f"{path}/metrics?names={names}"))
+            assert set(metrics["series"]) == set(metrics["summary"]) == found
+
+    def test_both_doors_give_the_same(self, alice: Person, path: str) -> None:
+        self.send(alice, path, {"name": "cpu", "value": 4})
+        with fixed_at(now()):
+            by_php = alice.get(f"/services.php?getMetrics=1&serviceId={path.rpartition('/')[2]}")
+            assert data_of(by_php) == data_of(alice.get(f"{path}/metrics"))
 
     def test_usage_tells_totals(self, app: Flask, alice: Person, path: str) -> None:
         sent = [("requests", 10), ("requests", 30), ("errors", 4), ("responseTime", 50)]
