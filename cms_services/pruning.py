@@ -1,6 +1,7 @@
 """Deleting rows that have outlived their use."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, cast
 
@@ -38,23 +39,29 @@ def _prune_oldest(
     return cast(CursorResult[Any], db.session.execute(delete(model).where(old))).rowcount
 
 
-def prune_in_batches(
-    model: type[Model], moment: InstrumentedAttribute[datetime], limit: datetime
-) -> int:
-    """Delete all rows whose `moment` is before `limit`, in small batches that commit by themselves.
+def in_batches(delete_some: Callable[[int], int]) -> int:
+    """Call what deletes about so many rows until it finds none, each time in a transaction.
 
-    So that it keeps up with much that is written, and blocks none who write it. Ends after less
-    than a minute; what is left is for the next time. Returns how many went.
+    The batches are small and commit by themselves, so that this keeps up with much that is written
+    and blocks none who write it. Ends after less than a minute; what is left is for the next time.
+    Returns how many went.
     """
     ends = time.monotonic() + _LONGEST_RUN_SECONDS
     gone = 0
     while time.monotonic() < ends:
         db.session.rollback()
         begin_writing(db.session())
-        count = _prune_oldest(model, moment, limit, _SMALL_BATCH)
+        count = delete_some(_SMALL_BATCH)
         db.session.commit()
         gone += count
         if count == 0:
             break
         time.sleep(_PAUSE_SECONDS)
     return gone
+
+
+def prune_in_batches(
+    model: type[Model], moment: InstrumentedAttribute[datetime], limit: datetime
+) -> int:
+    """Delete all rows whose `moment` is before `limit`, as in_batches() does. Returns how many."""
+    return in_batches(lambda size: _prune_oldest(model, moment, limit, size))

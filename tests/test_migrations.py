@@ -3,17 +3,27 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import flask_migrate
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Double, Engine, column, insert, inspect, table, text
 
 from cms_services import create_app
+from cms_services.accounts.models import User
+from cms_services.actor import Actor
+from cms_services.catalogue.models import Service
+from cms_services.clock import now
+from cms_services.database import DOCUMENT, IDENTIFIER, Moment
 from cms_services.extensions import db
+from cms_services.monitoring.metrics.ingest import store_samples
+from cms_services.monitoring.metrics.reading import read_metrics
+from cms_services.monitoring.metrics.values import NewSample
 from cms_services.schema import newest_revision, present_revision, upgrade_schema
+from cms_services.vocabulary import Role
 from tests.databases import DATABASES, fresh_server_database
 
 NewDatabase = Callable[..., str]
@@ -73,6 +83,29 @@ def described(engine: Engine) -> dict[str, Any]:
     }
 
 
+def store_old_samples(samples: list[tuple[datetime, float]]) -> Actor:
+    """Store samples of cpu of a service s1, as they were before revision 0004; gives its owner."""
+    user = User(email="alice@example.com", name="Alice", password_hash="")
+    db.session.add(user)
+    db.session.flush()
+    service = {"id": "s1", "service_id": "s1", "name": "S", "icon": "", "type": "vps"}
+    db.session.add(Service(user_id=user.id, start_date=now(), **service))
+    db.session.flush()
+    columns: dict[str, Any] = {
+        "service_id": IDENTIFIER,
+        "name": IDENTIFIER,
+        "at": Moment(),
+        "value": Double(),
+    }
+    columns["labels"] = DOCUMENT
+    samples_table = table("metric_samples", *(column(*each) for each in columns.items()))
+    same = {"service_id": "s1", "name": "cpu", "labels": {}}
+    rows = [same | {"at": at, "value": value} for at, value in samples]
+    db.session.execute(insert(samples_table), rows)
+    db.session.commit()
+    return Actor(user_id=user.id, role=Role.USER)
+
+
 @pytest.mark.parametrize("kind", DATABASES)
 class TestTheSchema:
     def test_it_is_made_undone_and_made_again_just_as_the_models_say(
@@ -97,6 +130,29 @@ class TestTheSchema:
 
         upgrade_schema()
         assert described(db.engine) == wanted
+
+    def test_metrics_of_earlier_versions_stay_and_go_back(
+        self, kind: str, new_database: NewDatabase, app_on: AppOn
+    ) -> None:
+        app = app_on(new_database(kind))
+        flask_migrate.upgrade(revision="0003")
+        old, recent = now() - timedelta(days=20), now() - timedelta(hours=1)
+        alice = store_old_samples([(old, 1.5), (old, 2.5), (recent, 8.0), (recent, 2.0)])
+
+        upgrade_schema()
+        with app.app_context():
+            sent = store_samples("s1", [NewSample("cpu", 4.0, recent)], distinct=True)
+            assert (sent.accepted, sent.rejected) == (1, [])
+            db.session.commit()
+            found = read_metrics(alice, "s1", "30d", timedelta(days=30))
+        assert [value for _, value in found.series["cpu"]] == [2.0, 5.0]
+        assert found.summary["cpu"]["avg"] == 3.5
+
+        db.session.remove()
+        flask_migrate.downgrade(revision="0003")
+        values = "SELECT value FROM metric_samples WHERE service_id = 's1' AND name = 'cpu'"
+        with db.engine.connect() as connection:
+            assert sorted(connection.execute(text(values)).scalars()) == [2.0, 8.0]
 
     def test_two_first_starts_at_once_make_one_schema_and_one_admin(
         self, kind: str, new_database: NewDatabase, app_on: AppOn, tmp_path: Path

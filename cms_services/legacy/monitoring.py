@@ -5,7 +5,7 @@ from typing import Any
 from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
 from cms_services.monitoring.logs import entries
-from cms_services.monitoring.metrics import samples
+from cms_services.monitoring.metrics.reading import read_metrics
 from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
@@ -26,7 +26,7 @@ def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
 
 def get_metrics(actor: Actor, given: Parameters) -> Any:
     text = given["timeframe"]
-    found = samples.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
+    found = read_metrics(actor, given["service_id"], text, parse_timeframe(text))
     return instance_of(MetricsOut).dump(found)
 
 

@@ -14,7 +14,7 @@ from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.batches import prune_batches
 from cms_services.monitoring.health.reports import prune_reports
 from cms_services.monitoring.logs.entries import prune_entries
-from cms_services.monitoring.metrics.samples import prune_samples
+from cms_services.monitoring.metrics.retention import prune_metrics
 from cms_services.settings import Settings
 from cms_services.worker.audit_head import log_audit_head
 from cms_services.worker.claims import prune_claims
@@ -47,11 +47,7 @@ JOBS = (
         lambda settings: purge_cancelled(SYSTEM, settings.service_retention),
     ),
     Job("prune log entries", _MINUTE, lambda settings: prune_entries(settings.log_retention)),
-    Job(
-        "prune metric samples",
-        _MINUTE,
-        lambda settings: prune_samples(settings.metric_sample_retention),
-    ),
+    Job("prune metrics", _MINUTE, prune_metrics, own_transactions=True),
     Job("prune health reports", _MINUTE, lambda settings: prune_reports(settings.health_retention)),
     Job("prune ingested batches", 10 * _MINUTE, lambda settings: prune_batches()),
     Job("prune idempotency keys", _HOUR, lambda settings: prune_keys()),

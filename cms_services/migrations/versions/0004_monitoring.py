@@ -3,6 +3,10 @@
 Revision: 0004, after 0003
 """
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,6 +19,7 @@ from cms_services.database import (
     Moment,
     bounded_text,
 )
+from cms_services.monitoring.metrics.rollups import Observed, add_to_rollups, microseconds
 
 revision = "0004"
 down_revision = "0003"
@@ -157,7 +162,116 @@ def _upgrade_metrics() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_metric_rollups_start", "metric_rollups", ["step", "start"])
+    _carry_samples_over(op.get_bind())
     op.drop_table("metric_samples")
+
+
+def _carry_samples_over(connection: sa.Connection) -> None:
+    """Roll all samples up, and keep those of the last 48 hours as they are.
+
+    Until now labels told no series apart, and requests and errors alone were counts.
+    """
+    names = sa.select(_SAMPLES.c.service_id, _SAMPLES.c.name).distinct()
+    recent = datetime.now(UTC) - timedelta(hours=48)
+    for service_id, name in connection.execute(names.order_by("service_id", "name")).all():
+        metric_id = _new_metric(connection, service_id, name)
+        series_id = _new_series(connection, metric_id)
+        of_metric = (_SAMPLES.c.service_id == service_id) & (_SAMPLES.c.name == name)
+        last: Any = None
+        while rows := _next_samples(connection, of_metric, last):
+            last = rows[-1]
+            observed = Observed()
+            for row in rows:
+                observed.add(metric_id, microseconds(row.at), row.value)
+            add_to_rollups(connection, observed)
+            points = [
+                {"series_id": series_id, "at": row.at, "value": row.value}
+                for row in rows
+                if row.at >= recent
+            ]
+            if points:
+                connection.execute(sa.insert(_POINTS), points)
+        there = sa.update(_SERIES).where(_SERIES.c.id == series_id)
+        connection.execute(there.values(last_at=last.at, last_value=last.value))
+
+
+def _next_samples(connection: sa.Connection, of_metric: Any, last: Any) -> Sequence[Any]:
+    """The samples of a metric after the `last` one, in order of time."""
+    query = sa.select(_SAMPLES.c.id, _SAMPLES.c.at, _SAMPLES.c.value).where(of_metric)
+    if last is not None:
+        same = (_SAMPLES.c.at == last.at) & (_SAMPLES.c.id > last.id)
+        query = query.where((_SAMPLES.c.at > last.at) | same)
+    query = query.order_by(_SAMPLES.c.at, _SAMPLES.c.id).limit(_SAMPLES_AT_ONCE)
+    return connection.execute(query).all()
+
+
+def _new_metric(connection: sa.Connection, service_id: str, name: str) -> int:
+    kind = "count" if name in ("requests", "errors") else "gauge"
+    row = {"service_id": service_id, "name": name, "kind": kind, "created_at": datetime.now(UTC)}
+    connection.execute(sa.insert(_METRICS).values(row))
+    mine = (_METRICS.c.service_id == service_id) & (_METRICS.c.name == name)
+    return int(connection.execute(sa.select(_METRICS.c.id).where(mine)).scalar_one())
+
+
+def _new_series(connection: sa.Connection, metric_id: int) -> int:
+    row = {"metric_id": metric_id, "labels_hash": "", "labels": {}}
+    connection.execute(sa.insert(_SERIES).values(row))
+    mine = _SERIES.c.metric_id == metric_id
+    return int(connection.execute(sa.select(_SERIES.c.id).where(mine)).scalar_one())
+
+
+_SAMPLES_AT_ONCE = 20_000
+_SAMPLES = sa.table(
+    "metric_samples",
+    sa.column("id", SEQUENCE),
+    sa.column("service_id", IDENTIFIER),
+    sa.column("name", bounded_text(100)),
+    sa.column("at", Moment()),
+    sa.column("value", sa.Double()),
+    sa.column("labels", DOCUMENT),
+)
+_METRICS = sa.table(
+    "metrics",
+    sa.column("id", SEQUENCE),
+    sa.column("service_id", IDENTIFIER),
+    sa.column("name", bounded_text(100)),
+    sa.column("kind", WORD),
+    sa.column("created_at", Moment()),
+)
+_SERIES = sa.table(
+    "metric_series",
+    sa.column("id", SEQUENCE),
+    sa.column("metric_id", SEQUENCE),
+    sa.column("labels_hash", WORD),
+    sa.column("labels", DOCUMENT),
+    sa.column("last_at", Moment()),
+    sa.column("last_value", sa.Double()),
+)
+_POINTS = sa.table(
+    "metric_points",
+    sa.column("id", SEQUENCE),
+    sa.column("series_id", SEQUENCE),
+    sa.column("at", Moment()),
+    sa.column("value", sa.Double()),
+)
+
+
+def _carry_points_back(connection: sa.Connection) -> None:
+    """Give the raw samples back; roll-ups have none to give."""
+    values = (
+        sa.select(
+            _METRICS.c.service_id,
+            _METRICS.c.name,
+            _POINTS.c.at,
+            _POINTS.c.value,
+            _SERIES.c.labels,
+        )
+        .select_from(_POINTS)
+        .join(_SERIES, _SERIES.c.id == _POINTS.c.series_id)
+        .join(_METRICS, _METRICS.c.id == _SERIES.c.metric_id)
+    )
+    columns = ["service_id", "name", "at", "value", "labels"]
+    connection.execute(sa.insert(_SAMPLES).from_select(columns, values))
 
 
 def _upgrade_logs() -> None:
@@ -212,6 +326,7 @@ def downgrade() -> None:
     )
     op.create_index(op.f("ix_metric_samples_at"), "metric_samples", ["at"])
     op.create_index("ix_metric_samples_series", "metric_samples", ["service_id", "name", "at"])
+    _carry_points_back(op.get_bind())
 
     for table in ("metric_rollups", "metric_points", "metric_series", "metrics"):
         op.drop_table(table)
