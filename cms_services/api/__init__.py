@@ -12,6 +12,7 @@ from cms_services.api.ingest_tokens import ingest_tokens
 from cms_services.api.invitations import invitations
 from cms_services.api.logs import logs
 from cms_services.api.metrics import metrics
+from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
 from cms_services.api.records import records
 from cms_services.api.services import services
@@ -27,6 +28,7 @@ def init_api(app: Flask) -> None:
         health,
         metrics,
         logs,
+        otlp,
         ingest_tokens,
         auth,
         credentials,

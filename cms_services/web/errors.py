@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from cms_services import errors
 from cms_services.web.envelope import failure
+from cms_services.web.otlp import is_otlp, refusal
 
 log = structlog.get_logger()
 
@@ -159,7 +160,9 @@ def _crash(error: Exception) -> Response:
 
 def _answer(code: str, message: str, status: int, details: object = None) -> Response:
     g.error_code = code
-    if not answers_with_page():
+    if is_otlp():
+        response = refusal(code, message, status)
+    elif not answers_with_page():
         response = failure(code, message, status, details)
     else:
         page = render_template("error.html", code=code, message=message, status=status)
