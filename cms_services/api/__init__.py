@@ -15,6 +15,7 @@ from cms_services.api.metrics import metrics
 from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
 from cms_services.api.records import records
+from cms_services.api.remote_write import remote_write
 from cms_services.api.services import services
 from cms_services.api.status import status
 from cms_services.api.users import users
@@ -29,6 +30,7 @@ def init_api(app: Flask) -> None:
         metrics,
         logs,
         otlp,
+        remote_write,
         ingest_tokens,
         auth,
         credentials,
