@@ -14,6 +14,7 @@ from cms_services.api.logs import logs
 from cms_services.api.metrics import metrics
 from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
+from cms_services.api.prometheus import prometheus
 from cms_services.api.records import records
 from cms_services.api.remote_write import remote_write
 from cms_services.api.services import services
@@ -31,6 +32,7 @@ def init_api(app: Flask) -> None:
         logs,
         otlp,
         remote_write,
+        prometheus,
         ingest_tokens,
         auth,
         credentials,
