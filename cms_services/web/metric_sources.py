@@ -1,4 +1,4 @@
-"""Where a service's metrics are read, for both doors: our own store, or the operator's Prometheus."""
+"""Where both doors read a service's metrics: our own store, or the operator's Prometheus."""
 
 from collections.abc import Collection
 from datetime import timedelta

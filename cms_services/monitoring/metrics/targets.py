@@ -11,6 +11,7 @@ from sqlalchemy import Text, cast, select
 from cms_services.actor import Actor
 from cms_services.catalogue.access import READABLE
 from cms_services.catalogue.models import Service
+from cms_services.durations import parse_duration
 from cms_services.extensions import reader
 from cms_services.projects.models import Project
 from cms_services.vocabulary import Status
@@ -95,9 +96,21 @@ def _target(row: Any, declared: tuple[str, dict[str, Any]]) -> Target | None:
     }
     for name, value in parse_qsl(parts.query):
         labels.setdefault(f"__param_{name}", value)
-    # Prometheus refuses a whole list for a duration that it can't read.
-    for name in ("interval", "timeout"):
-        told = more.get(name)
-        if isinstance(told, str) and _DURATION.fullmatch(told):
-            labels[f"__scrape_{name}__"] = told
+    labels |= _durations(more)
     return Target(f"{host}:{port}", labels)
+
+
+def _durations(declared: dict[str, Any]) -> dict[str, str]:
+    """How often to scrape and for how long, as far as it is said and Prometheus can read it.
+
+    It drops a target whose timeout is longer than its interval, whoever set the one of them.
+    """
+    interval, timeout = (
+        told if isinstance(told, str) and _DURATION.fullmatch(told) else None
+        for told in (declared.get("interval"), declared.get("timeout"))
+    )
+    if interval is None:
+        return {}
+    if timeout is None or parse_duration(timeout) > parse_duration(interval):
+        timeout = interval
+    return {"__scrape_interval__": interval, "__scrape_timeout__": timeout}
