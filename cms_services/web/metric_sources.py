@@ -7,7 +7,7 @@ from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.monitoring.metrics.from_prometheus import metrics_from_prometheus
 from cms_services.monitoring.metrics.prometheus_api import PrometheusApi
-from cms_services.monitoring.metrics.samples import Metrics, read_metrics
+from cms_services.monitoring.metrics.reading import Metrics, read_metrics
 from cms_services.settings import current_settings
 from cms_services.web.transactions import reading
 
@@ -26,7 +26,7 @@ def metrics_of(
     """
     settings = current_settings()
     if settings.prometheus_url is None:
-        return read_metrics(actor, identifier, timeframe_text, timeframe)
+        return read_metrics(actor, identifier, timeframe_text, timeframe, names)
     with reading():
         service_id = load_service(actor, identifier).service_id
     prometheus = PrometheusApi(settings.prometheus_url, settings.prometheus_token)

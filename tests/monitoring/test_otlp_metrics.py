@@ -146,7 +146,8 @@ class TestTheSdk:
                 assert sdk.provider.force_flush()
             sdk.provider.shutdown()
         totals = reporter.totals()
-        assert (totals["shop.orders"], totals["requests"], totals["errors"]) == (8, 2, 0)
+        assert (totals["shop.orders"], totals["requests"], totals["errorRate"]) == (8, 2, 0)
+        assert "errors" not in totals
 
 
 class TestKinds:

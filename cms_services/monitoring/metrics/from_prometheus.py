@@ -24,9 +24,10 @@ from cms_services.monitoring.metrics.promql import (
     plan_of,
     quantile_query,
 )
-from cms_services.monitoring.metrics.samples import MAX_POINTS, Metrics, Point
+from cms_services.monitoring.metrics.reading import Metrics, Point
 from cms_services.monitoring.protocols.measurements import Refused, quantile_name, to_name
 
+MAX_POINTS = 500
 # Prometheus is asked once for each name that is no gauge, and once for all that are.
 MAX_NAMES, MAX_GAUGES = 100, 500
 # Names beyond these, which Prometheus 3 may have, are written otherwise in PromQL.

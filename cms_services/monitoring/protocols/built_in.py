@@ -58,7 +58,7 @@ def with_built_in(samples: Sequence[NewSample]) -> list[NewSample]:
         counted += _of_requests(sample)
         if sample.name in _LEVELS and sample.buckets is None:
             _add_level(levels, sample)
-    return [*samples, *counted, *_no_errors(counted), *levels.values()]
+    return [*samples, *counted, *levels.values()]
 
 
 def _of_requests(sample: NewSample) -> Iterator[NewSample]:
@@ -90,18 +90,6 @@ def _is_error(labels: Mapping[str, str]) -> bool:
     """Whether the status is one of 500 to 599, or 5xx as some libraries group them."""
     status = next((labels[name] for name in _STATUS_LABELS if name in labels), "")
     return len(status) == 3 and status.startswith("5")
-
-
-def _no_errors(counted: Sequence[NewSample]) -> Iterator[NewSample]:
-    """No error, where requests were counted: else a rate of 0 could not be told from none."""
-    newest: dict[object, NewSample] = {}
-    for sample in counted:
-        if sample.name == "requests":
-            known = newest.get(sample.kind)
-            if known is None or (sample.at and known.at and sample.at > known.at):
-                newest[sample.kind] = sample
-    for sample in newest.values():
-        yield replace(sample, name="errors", value=0.0, labels={}, began_at=None)
 
 
 def _add_level(levels: dict[object, NewSample], sample: NewSample) -> None:
