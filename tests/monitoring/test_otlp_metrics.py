@@ -381,6 +381,23 @@ class TestWhatIsNotTaken:
         assert answer.status_code == 413
 
 
+    @pytest.mark.parametrize(
+        ("body", "kind", "told"),
+        [
+            # Empty messages: of two bytes each in protobuf, and of three in JSON.
+            (b"\x0a\x00" * 20_001, PROTOBUF, "smaller batches"),
+            (b'{"resourceMetrics":[' + b"{}," * 400_000 + b"{}]}", "application/json", "400000"),
+        ],
+    )
+    @on_sqlite
+    def test_more_than_a_request_may_hold_costs_no_time(
+        self, reporter: Reporter, body: bytes, kind: str, told: str
+    ) -> None:
+        answer = reporter.post("/v1/metrics", data=body, content_type=kind)
+        assert answer.status_code == 400
+        assert told in answer.get_data(as_text=True)
+
+
 class TestFuzz:
     """Whatever the bytes, the answer is one of OTLP's, and never a fault of ours."""
 

@@ -244,6 +244,11 @@ class TestWhatIsNotTaken:
         error_of(client.post("/api/v1/write", data=b""), 401, "UNAUTHENTICATED")
 
     @on_sqlite
+    def test_more_than_a_request_may_hold_costs_no_time(self, reporter: Reporter) -> None:
+        error = error_of(send(reporter, b"\x0a\x00" * 20_001), 400, "VALIDATION_ERROR")
+        assert "smaller batches" in error["details"]["timeseries"][0]
+
+    @on_sqlite
     def test_spans_without_buckets_cost_nothing(self, reporter: Reporter) -> None:
         batch = Batch()
         for _ in range(100):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from cms_services.errors import ValidationFailed
 from cms_services.monitoring.batches import Rejected
 from cms_services.monitoring.metrics.values import Buckets, NewSample
 
@@ -13,6 +14,8 @@ MAX_LABELS = 20
 _LONGEST_NAME = 100
 _LONGEST_LABEL = 255
 MAX_BUCKETS = 500
+# Data points in one request: more than SDKs, collectors and Prometheus send by their defaults.
+MAX_POINTS = 20_000
 _FOREIGN = re.compile(r"[^a-zA-Z0-9_.]")
 # Scales that OpenTelemetry's SDKs and Prometheus use; beyond them bounds leave the floats.
 _SCALES = range(-10, 21)
@@ -34,6 +37,19 @@ class Decoded:
     points: int = 0
 
 
+def require_few(count: int, of: str) -> None:
+    """Raises ValidationFailed for more data points, or what may hold them, than one request has."""
+    if count > MAX_POINTS:
+        problem = f"Takes at most {MAX_POINTS} in a request, not {count}: send smaller batches."
+        raise ValidationFailed({of: [problem]})
+
+
+def require_few_buckets(count: int) -> None:
+    """Raises Refused for more buckets, empty ones too, than anybody has a reason to send."""
+    if count > 10 * MAX_BUCKETS:
+        raise Refused(f"It has {count} buckets.")
+
+
 def to_name(name: str) -> str:
     """The name as ours are: letters, digits, _ and dots; others become _. Raises Refused."""
     mapped = _FOREIGN.sub("_", name)
@@ -46,10 +62,15 @@ def to_name(name: str) -> str:
     return mapped
 
 
+def require_few_labels(count: int) -> None:
+    """Raises Refused."""
+    if count > MAX_LABELS:
+        raise Refused(f"It has {count} labels; at most {MAX_LABELS} are kept.")
+
+
 def to_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels within our bounds: long values are cut. Raises Refused for too many of them."""
-    if len(labels) > MAX_LABELS:
-        raise Refused(f"It has {len(labels)} labels; at most {MAX_LABELS} are kept.")
+    require_few_labels(len(labels))
     if any(len(name) > _LONGEST_NAME for name in labels):
         raise Refused(f"The name of a label has more than {_LONGEST_NAME} characters.")
     return {name: value[:_LONGEST_LABEL] for name, value in labels.items() if name}

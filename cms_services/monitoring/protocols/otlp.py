@@ -9,6 +9,7 @@ import binascii
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -23,6 +24,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDENTIFIERS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id"})
 # As deep as protobuf itself reads.
 _DEEPEST = 100
+# Small messages cost far more time than bytes, and those in JSON most.
+_MOST_IN_JSON = 400_000
+_MOST_ATTRIBUTES = 1000
+_LONGEST_STRUCTURE = 64 * 1024
 
 
 def read_protobuf(kind: type[Export], body: bytes) -> Export:
@@ -43,7 +48,7 @@ def read_json(kind: type[Export], body: bytes) -> Export:
         raise MalformedBody(f"The body is not valid JSON: {error.msg}.") from error
     if not isinstance(parsed, dict):
         raise MalformedBody("The body must be a JSON object.")
-    _identifiers_to_base64(parsed, 0)
+    _identifiers_to_base64(parsed)
     try:
         return ParseDict(parsed, kind(), ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
@@ -52,10 +57,17 @@ def read_json(kind: type[Export], body: bytes) -> Export:
 
 
 def plain_value(value: AnyValue, depth: int = 0) -> Any:
-    """An attribute's or a body's value as JSON knows it: bytes as base64, NaN and such as texts."""
+    """An attribute's or a body's value as JSON knows it: bytes as base64, NaN and such as texts.
+
+    A list or an object of more than 64 KiB is told by its size alone.
+    """
     which = value.WhichOneof("value")
     if which is None or depth > _DEEPEST:
         return None
+    if depth == 0 and which in ("array_value", "kvlist_value"):
+        size = value.ByteSize()
+        if size > _LONGEST_STRUCTURE:
+            return f"(a structure of {size} bytes)"
     if which == "string_value":
         return storable(value.string_value)
     if which == "double_value":
@@ -71,8 +83,9 @@ def plain_value(value: AnyValue, depth: int = 0) -> Any:
 
 
 def plain_attributes(attributes: Iterable[KeyValue], depth: int = 0) -> dict[str, Any]:
-    """Attributes by their keys; of repeated ones the last counts."""
-    return {storable(each.key): plain_value(each.value, depth) for each in attributes}
+    """Attributes by their keys, at most the first 1,000; of repeated ones the last counts."""
+    kept = islice(attributes, _MOST_ATTRIBUTES)
+    return {storable(each.key): plain_value(each.value, depth) for each in kept}
 
 
 def attribute_text(value: Any) -> str:
@@ -90,19 +103,33 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd") if "\x00" in text else text
 
 
-def _identifiers_to_base64(value: Any, depth: int) -> None:
-    """Turn the hexadecimal identifiers of OTLP/JSON into what the mapping of proto3 reads."""
-    if depth > _DEEPEST:
-        raise MalformedBody(f"The body is nested deeper than {_DEEPEST} levels.")
-    if isinstance(value, list):
-        for each in value:
-            _identifiers_to_base64(each, depth + 1)
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if name in _IDENTIFIERS and isinstance(each, str):
-                value[name] = _hex_to_base64(name, each)
-            elif isinstance(each, dict | list):
-                _identifiers_to_base64(each, depth + 1)
+def _identifiers_to_base64(parsed: dict[str, Any]) -> None:
+    """Turn the hexadecimal identifiers of OTLP/JSON into what the mapping of proto3 reads.
+
+    Raises MalformedBody for them, and for what is nested too deep or has too much in it.
+    """
+    level: list[Any] = [parsed]
+    visited = depth = 0
+    while level:
+        depth += 1
+        visited += sum(map(len, level))
+        if depth > _DEEPEST:
+            raise MalformedBody(f"The body is nested deeper than {_DEEPEST} levels.")
+        if visited > _MOST_IN_JSON:
+            raise MalformedBody(
+                f"JSON of more than {_MOST_IN_JSON} values is not read: send less at once, "
+                "or protobuf."
+            )
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                for name in _IDENTIFIERS & each.keys():
+                    if isinstance(each[name], str):
+                        each[name] = _hex_to_base64(name, each[name])
+                below += [value for value in each.values() if isinstance(value, dict | list)]
+            else:
+                below += [value for value in each if isinstance(value, dict | list)]
+        level = below
 
 
 def _hex_to_base64(name: str, text: str) -> str:

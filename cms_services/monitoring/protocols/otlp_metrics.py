@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/metrics/data-model/
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -31,6 +32,9 @@ from cms_services.monitoring.protocols.measurements import (
     explicit_buckets,
     exponential_buckets,
     quantile_name,
+    require_few,
+    require_few_buckets,
+    require_few_labels,
     to_labels,
     to_name,
 )
@@ -43,6 +47,8 @@ from cms_services.monitoring.protocols.otlp import (
 )
 from cms_services.vocabulary import MetricKind
 
+_MOST_QUANTILES = 100
+_MOST_OF_RESOURCE = 1000
 _INSTANCE = "service.instance.id"
 _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -54,7 +60,9 @@ def decode_metrics(request: ExportMetricsServiceRequest, now: datetime) -> Decod
 
     What can't be taken is named by the place of its data point in the request. A point without a
     time counts as of `now`; one that says there is no value is taken, and stored nowhere.
+    Raises ValidationFailed for more than MAX_POINTS of them.
     """
+    _require_few_points(request)
     decoded = Decoded()
     for resource_metrics in request.resource_metrics:
         instance = _instance(resource_metrics.resource.attributes)
@@ -63,6 +71,19 @@ def decode_metrics(request: ExportMetricsServiceRequest, now: datetime) -> Decod
                 _decode(metric, instance, now, decoded)
     decoded.samples = with_built_in(decoded.samples)
     return decoded
+
+
+def _require_few_points(request: ExportMetricsServiceRequest) -> None:
+    """Level by level, since to look at millions of empty messages would take minutes."""
+    require_few(len(request.resource_metrics), "resourceMetrics")
+    require_few(sum(len(r.scope_metrics) for r in request.resource_metrics), "scopeMetrics")
+    scopes = [scope for each in request.resource_metrics for scope in each.scope_metrics]
+    require_few(sum(len(scope.metrics) for scope in scopes), "metrics")
+    points = 0
+    for metric in (metric for scope in scopes for metric in scope.metrics):
+        kind = metric.WhichOneof("data")
+        points += len(getattr(metric, kind).data_points) if kind is not None else 0
+    require_few(points, "dataPoints")
 
 
 def _decode(metric: Metric, instance: dict[str, str], now: datetime, decoded: Decoded) -> None:
@@ -111,6 +132,8 @@ def _of_histogram(base: NewSample, data: Any, point: HistogramDataPoint) -> Iter
     # Without buckets it says but count and sum: all its values are as good as their average.
     bounds: Sequence[float] = point.explicit_bounds
     counts: Sequence[float] = point.bucket_counts
+    require_few_buckets(len(counts))
+    require_few_buckets(len(bounds))
     if not counts and not bounds:
         counts = [point.count]
     yield _histogram(base, data, point, explicit_buckets(bounds, counts, total))
@@ -119,6 +142,7 @@ def _of_histogram(base: NewSample, data: Any, point: HistogramDataPoint) -> Iter
 def _of_exponential(
     base: NewSample, data: Any, point: ExponentialHistogramDataPoint
 ) -> Iterator[NewSample]:
+    require_few_buckets(len(point.positive.bucket_counts) + len(point.negative.bucket_counts))
     buckets = exponential_buckets(
         point.scale,
         (point.zero_count, point.zero_threshold),
@@ -134,6 +158,8 @@ def _of_summary(base: NewSample, _: Any, point: SummaryDataPoint) -> Iterator[Ne
     for part, value in (("count", float(point.count)), ("sum", point.sum)):
         name = to_name(f"{base.name}.{part}")
         yield replace(base, name=name, value=value, kind=MetricKind.COUNTER, began_at=began_at)
+    if len(point.quantile_values) > _MOST_QUANTILES:
+        raise Refused(f"A summary has at most {_MOST_QUANTILES} quantiles.")
     for each in point.quantile_values:
         # Over no values there is no quantile.
         if each.value == each.value:
@@ -173,13 +199,14 @@ def _number(point: NumberDataPoint) -> float:
     return float(getattr(point, which))
 
 
-def _labels(attributes: Iterable[KeyValue]) -> dict[str, str]:
+def _labels(attributes: Sequence[KeyValue]) -> dict[str, str]:
+    require_few_labels(len(attributes))
     return {name: attribute_text(value) for name, value in plain_attributes(attributes).items()}
 
 
 def _instance(attributes: Iterable[KeyValue]) -> dict[str, str]:
     """Which of several processes it is: the one thing of a resource that tells series apart."""
-    for each in attributes:
+    for each in islice(attributes, _MOST_OF_RESOURCE):
         if each.key == _INSTANCE:
             return {_INSTANCE: storable(attribute_text(plain_value(each.value)))}
     return {}

@@ -19,6 +19,9 @@ from cms_services.monitoring.protocols.measurements import (
     Decoded,
     Refused,
     exponential_buckets,
+    require_few,
+    require_few_buckets,
+    require_few_labels,
     to_labels,
     to_name,
 )
@@ -34,20 +37,29 @@ _TYPES = {1: "counter", 2: "gauge", 3: "histogram", 4: "gaugehistogram", 5: "sum
 
 
 def decode_write_request(body: bytes) -> Decoded:
-    """All samples of a WriteRequest; `index` counts its series from 0. Raises MalformedBody."""
+    """All samples of a WriteRequest; `index` counts its series from 0.
+
+    Raises MalformedBody, ValidationFailed for more than MAX_POINTS of anything.
+    """
     request = WriteRequest()
     try:
         request.ParseFromString(body)
     except DecodeError as error:
         raise MalformedBody("The body is no protobuf WriteRequest.") from error
+    require_few(len(request.timeseries), "timeseries")
+    require_few(len(request.metadata), "metadata")
+    require_few(sum(len(s.samples) + len(s.histograms) for s in request.timeseries), "samples")
     types = {each.metric_family_name: _TYPES.get(each.type, "") for each in request.metadata}
     lines: list[Line] = []
     native: list[NewSample] = []
     rejected: list[Rejected] = []
     for index, series in enumerate(request.timeseries):
-        labels = {each.name: storable(each.value) for each in series.labels}
-        name = labels.pop("__name__", "")
+        name = ""
         try:
+            # The name is one of them.
+            require_few_labels(len(series.labels) - 1)
+            labels = {each.name: storable(each.value) for each in series.labels}
+            name = labels.pop("__name__", "")
             lines += list(_lines(series.samples, name, labels, index))
             native += list(_native_histograms(series.histograms, name, labels, index))
         except Refused as error:
@@ -71,6 +83,15 @@ def _native_histograms(
     for histogram in histograms:
         if _is_stale(histogram.sum):
             continue
+        for each in (histogram.positive_spans, histogram.negative_spans):
+            require_few_buckets(len(each))
+        for counts in (
+            histogram.positive_deltas,
+            histogram.positive_counts,
+            histogram.negative_deltas,
+            histogram.negative_counts,
+        ):
+            require_few_buckets(len(counts))
         zeros = histogram.zero_count_int or histogram.zero_count_float
         yield NewSample(
             name=to_name(name),
