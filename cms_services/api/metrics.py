@@ -7,15 +7,16 @@ from flask import Blueprint
 from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
 from cms_services.monitoring import usage
-from cms_services.monitoring.metrics import samples as stored
-from cms_services.monitoring.metrics.values import NewSample
+from cms_services.monitoring.batches import Stored
+from cms_services.monitoring.metrics.ingest import add_samples
+from cms_services.monitoring.metrics.reading import Metrics
 from cms_services.vocabulary import Permission, Relation
-from cms_services.web.ingest import sort_out
 from cms_services.web.limits import INGEST
 from cms_services.web.metric_sources import metrics_of
 from cms_services.web.operations import operation
 from cms_services.web.schemas import metrics as schemas
 from cms_services.web.schemas.ingest import IngestOut
+from cms_services.web.schemas.samples import SamplesIn, read_samples
 
 metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>")
 
@@ -25,12 +26,12 @@ metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>"
     "Series and summaries of a timeframe that ends now",
     Permission.SERVICES_READ,
     needs=Relation.VIEWER,
-    query=schemas.TimeframeQuery,
+    query=schemas.MetricsQuery,
     answer=schemas.MetricsOut,
 )
-def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> stored.Metrics:
+def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> Metrics:
     text = query["timeframe"]
-    return metrics_of(actor, service_id, text, parse_timeframe(text))
+    return metrics_of(actor, service_id, text, parse_timeframe(text), query["names"])
 
 
 @metrics.post("/metrics")
@@ -39,17 +40,15 @@ def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> stored
     Permission.METRICS_WRITE,
     needs=Relation.EDITOR,
     transaction="write",
-    body=schemas.SamplesIn,
+    body=SamplesIn,
     answer=IngestOut,
     status=202,
     takes_batch=True,
     limits=INGEST,
 )
-def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    good, rejected = sort_out(schemas.SampleIn, body["samples"])
-    samples = [NewSample(**sample) for sample in good]
-    accepted = stored.store_samples(actor, service_id, samples)
-    return {"accepted": accepted, "rejected": rejected}
+def add_metrics(actor: Actor, service_id: str, body: dict[str, Any]) -> Stored:
+    samples, rejected = read_samples(body["samples"])
+    return add_samples(actor, service_id, samples, body["batch_id"], rejected)
 
 
 @metrics.get("/usage")

@@ -21,11 +21,10 @@ from cms_services.demo.past import Past
 from cms_services.demo.people import COMPANY, PEOPLE, PROJECTS
 from cms_services.demo.probes import store_reports
 from cms_services.demo.tidepool_shop import TIDEPOOL_SHOP
-from cms_services.demo.traffic import TRAFFIC, samples
+from cms_services.demo.traffic import store_traffic
 from cms_services.extensions import db
 from cms_services.installation import InstallationError, ensure_admin
 from cms_services.monitoring.logs.entries import store_entries
-from cms_services.monitoring.metrics.samples import store_samples
 from cms_services.projects.models import Project
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Role
@@ -75,11 +74,8 @@ def _only_admin() -> Actor:
 def _last_days(past: Past, incident: Incident) -> str:
     """Add what the services sent and what checks found, and tell how much that was."""
     present = past.end
-    metrics = logs = 0
-    for traffic in TRAFFIC:
-        service = past.services[traffic.service]
-        sent = samples(traffic, present, incident)
-        metrics += store_samples(past.owner_of(service), service.id, sent)
+    metrics = store_traffic(past.services, present, incident)
+    logs = 0
     for name in VOICES:
         service = past.services[name]
         written = entries(name, present, incident)

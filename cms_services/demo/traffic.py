@@ -1,15 +1,20 @@
 """The metrics that the demo's components sent in the last days."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from random import Random
 
+from cms_services.catalogue.models import Service
+from cms_services.clock import fixed_at
 from cms_services.demo.days import Incident, busyness, reproducible
+from cms_services.monitoring.metrics.ingest import store_samples
 from cms_services.monitoring.metrics.values import NewSample
 
 _EVERY = timedelta(minutes=5)
 _DAYS = timedelta(days=3)
+_DAY = timedelta(days=1)
 _MOST_CPU = 100.0
 
 
@@ -40,7 +45,24 @@ TRAFFIC = (
 )
 
 
-def samples(traffic: Traffic, present: datetime, incident: Incident) -> list[NewSample]:
+def store_traffic(services: Mapping[str, Service], present: datetime, incident: Incident) -> int:
+    """Store the metrics of the demo's components, day by day as they would have sent them.
+
+    Returns how many samples they sent.
+    """
+    sent = 0
+    for traffic in TRAFFIC:
+        samples = _samples(traffic, present, incident)
+        for day, of_day in groupby(
+            samples, key=lambda sample: (present - (sample.at or present)) // _DAY
+        ):
+            with fixed_at(present - day * _DAY):
+                service = services[traffic.service]
+                sent += store_samples(service.id, list(of_day), distinct=True).accepted
+    return sent
+
+
+def _samples(traffic: Traffic, present: datetime, incident: Incident) -> list[NewSample]:
     """A component's metrics every five minutes up to now."""
     chance = reproducible(f"traffic of {traffic.service}")
     found: list[NewSample] = []

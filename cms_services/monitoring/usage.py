@@ -9,8 +9,10 @@ from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.clock import now
 from cms_services.extensions import db
-from cms_services.monitoring.logs.models import LogEntry
-from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
+from cms_services.monitoring.logs.models import LogVolume
+from cms_services.monitoring.metrics.reading import ADDED_UP, Total, read_totals, start_of
+
+_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -27,28 +29,23 @@ class Usage:
 
 
 def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: timedelta) -> Usage:
-    """What a service did in the timeframe that ends now, in totals."""
+    """What a service did in the timeframe that ends now, in totals.
+
+    Log entries are counted by whole hours, the one that the timeframe begins in included.
+    """
     service = load_service(actor, identifier)
     end = now()
-    start = end - timeframe
-    totals = {
-        name: (total, average)
-        for name, total, average in db.session.execute(
-            select(Metric.name, func.sum(MetricPoint.value), func.avg(MetricPoint.value))
-            .join_from(MetricPoint, MetricSeries)
-            .join(Metric)
-            .where(Metric.service_id == service.id, MetricPoint.at > start)
-            .where(Metric.name.in_(["requests", "errors", "responseTime"]))
-            .group_by(Metric.name)
-        )
-    }
+    start = start_of(end, timeframe)
+    totals = read_totals(service.id, start, end, {"requests", "errors", "responseTime"})
     levels = db.session.execute(
-        select(LogEntry.level, func.count(LogEntry.id).label("number"))
-        .where(LogEntry.service_id == service.id, LogEntry.at > start)
-        .group_by(LogEntry.level)
+        select(LogVolume.level, func.sum(LogVolume.entries))
+        .where(LogVolume.service_id == service.id)
+        .where(LogVolume.start >= int(start.timestamp()) // _HOUR * _HOUR)
+        .where(LogVolume.start <= int(end.timestamp()))
+        .group_by(LogVolume.level)
     )
-    requests = totals.get("requests", (0.0, 0.0))[0]
-    errors = totals.get("errors", (0.0, 0.0))[0]
+    requests, errors = _added_up(totals.get("requests")), _added_up(totals.get("errors"))
+    times = totals.get("responseTime")
     return Usage(
         service_id=service.service_id,
         timeframe=timeframe_text,
@@ -57,6 +54,10 @@ def read_usage(actor: Actor, identifier: str, timeframe_text: str, timeframe: ti
         requests=requests,
         errors=errors,
         error_rate=errors / requests if requests else None,
-        average_response_time=totals["responseTime"][1] if "responseTime" in totals else None,
-        log_entries={row.level: row.number for row in levels},
+        average_response_time=times.total / times.count if times is not None else None,
+        log_entries={level: int(entries) for level, entries in levels},
     )
+
+
+def _added_up(total: Total | None) -> float:
+    return total.total if total is not None and total.kind in ADDED_UP else 0.0

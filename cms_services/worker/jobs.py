@@ -13,7 +13,7 @@ from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.health.reports import prune_reports
 from cms_services.monitoring.logs.entries import prune_entries
-from cms_services.monitoring.metrics.samples import prune_samples
+from cms_services.monitoring.metrics.retention import prune_metrics
 from cms_services.settings import Settings
 from cms_services.worker.audit_head import log_audit_head
 from cms_services.worker.claims import prune_claims
@@ -39,11 +39,7 @@ JOBS = (
         timedelta(minutes=1),
         lambda settings: prune_entries(settings.log_retention),
     ),
-    Job(
-        "prune metric samples",
-        timedelta(minutes=1),
-        lambda settings: prune_samples(settings.metric_sample_retention),
-    ),
+    Job("prune metrics", timedelta(minutes=1), prune_metrics),
     Job(
         "prune health reports",
         timedelta(minutes=1),

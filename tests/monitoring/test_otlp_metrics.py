@@ -380,7 +380,6 @@ class TestWhatIsNotTaken:
         answer = reporter.post("/v1/metrics", data=packed, content_type=PROTOBUF, headers=headers)
         assert answer.status_code == 413
 
-
     @pytest.mark.parametrize(
         ("body", "kind", "told"),
         [

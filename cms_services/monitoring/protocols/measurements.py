@@ -41,7 +41,7 @@ def require_few(count: int, of: str) -> None:
     """Raises ValidationFailed for more data points, or what may hold them, than one request has."""
     if count > MAX_POINTS:
         problem = f"Takes at most {MAX_POINTS} in a request, not {count}: send smaller batches."
-        raise ValidationFailed({of: [problem]})
+        raise ValidationFailed({of: [problem]}, f"{of}: {problem}")
 
 
 def require_few_buckets(count: int) -> None:

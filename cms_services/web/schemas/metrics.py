@@ -3,14 +3,10 @@
 from typing import Any
 
 from marshmallow import ValidationError, fields
-from marshmallow.validate import Length, Range, Regexp
+from marshmallow.validate import Length
 
 from cms_services.durations import parse_timeframe
 from cms_services.web.fields import AnswerSchema, Moment, WireSchema
-
-_METRIC_NAME = Regexp(r"^[a-zA-Z_][a-zA-Z0-9_.]{0,99}\Z")
-# Beyond this a sum of samples could leave the range of a double.
-_LARGEST_SAMPLE = 1e18
 
 
 class _Timeframe(fields.String):
@@ -25,6 +21,22 @@ class _Timeframe(fields.String):
 
 class TimeframeQuery(WireSchema):
     timeframe = _Timeframe(load_default="24h")
+
+
+class _Names(fields.String):
+    """Names of metrics, separated by commas."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs) or ""
+        return {name.strip() for name in text.split(",")} - {""}
+
+
+class MetricsQuery(TimeframeQuery):
+    names = _Names(
+        load_default=None,
+        validate=Length(max=100),
+        metadata={"description": "Names of metrics, separated by commas; all without it."},
+    )
 
 
 class MetricsOut(AnswerSchema):
@@ -60,18 +72,3 @@ class UsageOut(AnswerSchema):
     log_entries = fields.Dict(
         data_key="logEntries", keys=fields.String(), values=fields.Integer(), required=True
     )
-
-
-class SampleIn(WireSchema):
-    name = fields.String(required=True, validate=_METRIC_NAME)
-    value = fields.Float(required=True, validate=Range(-_LARGEST_SAMPLE, _LARGEST_SAMPLE))
-    at = Moment(data_key="timestamp")
-    labels = fields.Dict(
-        keys=fields.String(validate=Length(1, 100)),
-        values=fields.String(validate=Length(max=255)),
-        validate=Length(max=20),
-    )
-
-
-class SamplesIn(WireSchema):
-    samples = fields.List(fields.Raw(), required=True, validate=Length(max=10_000))
