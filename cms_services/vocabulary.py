@@ -209,6 +209,8 @@ class Relation(StrEnum):
     OWNER = "owner"
     # Somebody's part in a project: its owner's business, or of the one whose part it is.
     OWNER_OR_ITSELF = "owner or itself"
+    # What a service says of itself, by its own ingest token; nobody else can say it.
+    ITSELF = "itself"
     ADMIN = "admin"
 
 

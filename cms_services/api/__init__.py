@@ -12,8 +12,11 @@ from cms_services.api.ingest_tokens import ingest_tokens
 from cms_services.api.invitations import invitations
 from cms_services.api.logs import logs
 from cms_services.api.metrics import metrics
+from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
+from cms_services.api.prometheus import prometheus
 from cms_services.api.records import records
+from cms_services.api.remote_write import remote_write
 from cms_services.api.services import services
 from cms_services.api.status import status
 from cms_services.api.users import users
@@ -27,6 +30,9 @@ def init_api(app: Flask) -> None:
         health,
         metrics,
         logs,
+        otlp,
+        remote_write,
+        prometheus,
         ingest_tokens,
         auth,
         credentials,

@@ -8,10 +8,11 @@ from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
 from cms_services.monitoring import usage
 from cms_services.monitoring.batches import Stored
-from cms_services.monitoring.metrics import reading
 from cms_services.monitoring.metrics.ingest import add_samples
+from cms_services.monitoring.metrics.reading import Metrics
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.limits import INGEST
+from cms_services.web.metric_sources import metrics_of
 from cms_services.web.operations import operation
 from cms_services.web.schemas import metrics as schemas
 from cms_services.web.schemas.ingest import IngestOut
@@ -28,9 +29,9 @@ metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>"
     query=schemas.MetricsQuery,
     answer=schemas.MetricsOut,
 )
-def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> reading.Metrics:
+def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> Metrics:
     text = query["timeframe"]
-    return reading.read_metrics(actor, service_id, text, parse_timeframe(text), query["names"])
+    return metrics_of(actor, service_id, text, parse_timeframe(text), query["names"])
 
 
 @metrics.post("/metrics")

@@ -16,7 +16,7 @@ from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.models import Service
-from cms_services.errors import NotFound, Unauthenticated
+from cms_services.errors import Forbidden, NotFound, Unauthenticated
 from cms_services.extensions import db
 from cms_services.monitoring.models import IngestToken
 from cms_services.vocabulary import EventType, Role
@@ -79,6 +79,17 @@ def actor_of_ingest_token(token: str) -> tuple[Actor, Credential]:
     require_not_expired(row.expires_at, "ingest")
     actor = Actor(user_id=None, role=Role.GUEST, name=row.name, service_id=row.service_id)
     return actor, Credential(IngestToken.last_used_at, row.id, row.last_used_at)
+
+
+def service_of_token(actor: Actor) -> str:
+    """The row id of the service that calls by its own token. Raises Forbidden for anybody else."""
+    if actor.service_id is None:
+        raise Forbidden(
+            "This address takes a service's own token alone: make one by "
+            "POST /api/services/{serviceId}/ingest-tokens, and send it as "
+            f"Authorization: Bearer {INGEST_TOKEN_PREFIX}..."
+        )
+    return actor.service_id
 
 
 def _note(actor: Actor, event: EventType, service: Service, token: IngestToken) -> None:

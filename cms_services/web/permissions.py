@@ -93,6 +93,7 @@ _OUTCOMES: dict[Relation, dict[Caller, Outcome]] = {
     Relation.NEW_IN_PROJECT: dict.fromkeys(_USERS, Outcome.OWN) | _EDITORS,
     Relation.OWNER: _OWNERS,
     Relation.OWNER_OR_ITSELF: dict.fromkeys((Caller.VIEWER, Caller.EDITOR), Outcome.OWN) | _OWNERS,
+    Relation.ITSELF: {},
     Relation.ADMIN: {Caller.ADMIN: Outcome.ALLOWED},
 }
 

@@ -7,6 +7,7 @@ is growth, never less than nothing (as in OpenTelemetry's metrics data model, "R
 from collections.abc import Sequence
 from datetime import datetime
 
+from cms_services.monitoring.metrics.regrouping import growth_of_other_buckets
 from cms_services.monitoring.metrics.rollups import ManyValues, Observed, microseconds
 from cms_services.monitoring.metrics.series import Series
 from cms_services.monitoring.metrics.values import Buckets, NewSample
@@ -87,8 +88,11 @@ def _grown(
     before = series.last_state
     if before is None or "counts" not in before:
         return given if _began_within(sample, heard_since) else None
-    if before["bounds"] != list(given.bounds) or _began_anew(sample, series):
+    if _began_anew(sample, series) or sum(given.counts) < sum(before["counts"]):
         return given
+    if before["bounds"] != list(given.bounds):
+        grown = growth_of_other_buckets(before["bounds"], before["counts"], given)
+        return Buckets(given.bounds, grown, given.total - before["total"])
     grown = [new - old for new, old in zip(given.counts, before["counts"], strict=True)]
     if min(grown) < 0:
         return given
