@@ -124,3 +124,15 @@ class NotReady(DomainError):
     """Something we depend on does not answer now; trying again later may work."""
 
     code = "NOT_READY"
+
+
+class UpstreamError(DomainError):
+    """A server that we ask failed, or answered what it should not."""
+
+    code = "UPSTREAM_ERROR"
+
+
+class UpstreamTimeout(DomainError):
+    """A server that we ask took too long."""
+
+    code = "UPSTREAM_TIMEOUT"

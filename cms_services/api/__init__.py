@@ -15,7 +15,9 @@ from cms_services.api.loki import loki
 from cms_services.api.metrics import metrics
 from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
+from cms_services.api.prometheus import prometheus
 from cms_services.api.records import records
+from cms_services.api.remote_write import remote_write
 from cms_services.api.services import services
 from cms_services.api.status import status
 from cms_services.api.users import users
@@ -31,6 +33,8 @@ def init_api(app: Flask) -> None:
         logs,
         otlp,
         loki,
+        remote_write,
+        prometheus,
         ingest_tokens,
         auth,
         credentials,

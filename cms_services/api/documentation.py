@@ -213,7 +213,7 @@ def _failures(rule: Rule, method: str, op: Operation) -> list[int]:
 
 def _content(op: Operation) -> dict[str, Any]:
     if op.media_types:
-        kinds = {"application/json": {"type": "object"}}
+        kinds = {"application/json": {"type": "array" if op.many else "object"}}
         return {
             media_type: {"schema": kinds.get(media_type, {"type": "string"})}
             for media_type in op.media_types

@@ -1,24 +1,21 @@
 """/loki/api/v1/push: what Promtail, Grafana Alloy, Fluent Bit and other clients of Loki send to."""
 
 from flask import Blueprint, Response, request
-from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import UnsupportedMediaType
 
 from cms_services.actor import Actor
 from cms_services.errors import ValidationFailed
-from cms_services.monitoring.batches import Stored
 from cms_services.monitoring.ingest_tokens import service_of_token
 from cms_services.monitoring.logs.ingest import store_entries
-from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.loki import read_push
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation
+from cms_services.web.batches import stored_by
 from cms_services.web.envelope import JSON_TYPE
 from cms_services.web.limits import INGEST
 from cms_services.web.operations import operation
 from cms_services.web.otlp import PROTOBUF_TYPE
 from cms_services.web.packed_bodies import read_packed_body
-from cms_services.web.transactions import writing
 
 loki = Blueprint("loki", __name__, url_prefix="/loki/api/v1")
 _TYPES = (JSON_TYPE, PROTOBUF_TYPE)
@@ -31,7 +28,6 @@ _MOST_TOLD = 20
     "Log lines as clients of Grafana Loki push them",
     Permission.LOGS_WRITE,
     needs=Relation.ITSELF,
-    # Reading a long batch must not hold SQLite's only writer.
     transaction="own",
     takes=_TYPES,
     takes_batch=True,
@@ -49,7 +45,9 @@ def push(actor: Actor) -> Response:
     protobuf = request.mimetype == PROTOBUF_TYPE
     body = read_packed_body(packed_by="snappy" if protobuf else "identity")
     entries, rejected = read_push(body, protobuf=protobuf)
-    rejected += _store(service_id, entries).rejected
+    masking = current_settings().log_masking
+    stored = stored_by(lambda: store_entries(service_id, entries, masking=masking))
+    rejected += stored.rejected
     if rejected:
         told = sorted(rejected, key=lambda each: each.index)[:_MOST_TOLD]
         raise ValidationFailed(
@@ -57,14 +55,3 @@ def push(actor: Actor) -> Response:
             f"{len(rejected)} of the lines can't be stored; the others are.",
         )
     return Response(status=204)
-
-
-def _store(service_id: str, entries: list[NewLogEntry]) -> Stored:
-    masking = current_settings().log_masking
-    try:
-        with writing():
-            return store_entries(service_id, entries, masking=masking)
-    except IntegrityError:
-        # The same lines came twice at once: a client that waited in vain sends them again.
-        with writing():
-            return store_entries(service_id, entries, masking=masking)

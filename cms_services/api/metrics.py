@@ -12,6 +12,7 @@ from cms_services.monitoring.metrics.values import NewSample
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.ingest import sort_out
 from cms_services.web.limits import INGEST
+from cms_services.web.metric_sources import metrics_of
 from cms_services.web.operations import operation
 from cms_services.web.schemas import metrics as schemas
 from cms_services.web.schemas.ingest import IngestOut
@@ -29,7 +30,7 @@ metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>"
 )
 def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> stored.Metrics:
     text = query["timeframe"]
-    return stored.read_metrics(actor, service_id, text, parse_timeframe(text))
+    return metrics_of(actor, service_id, text, parse_timeframe(text))
 
 
 @metrics.post("/metrics")

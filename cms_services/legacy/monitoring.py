@@ -5,10 +5,10 @@ from typing import Any
 from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
 from cms_services.monitoring.logs import entries
-from cms_services.monitoring.metrics import samples
 from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
+from cms_services.web.metric_sources import metrics_of
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.health import HealthOut
 from cms_services.web.schemas.logs import LogEntryOut
@@ -26,7 +26,7 @@ def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
 
 def get_metrics(actor: Actor, given: Parameters) -> Any:
     text = given["timeframe"]
-    found = samples.read_metrics(actor, given["service_id"], text, parse_timeframe(text))
+    found = metrics_of(actor, given["service_id"], text, parse_timeframe(text))
     return instance_of(MetricsOut).dump(found)
 
 

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from cms_services import errors
 from cms_services.web.envelope import failure
 from cms_services.web.otlp import is_otlp, refusal
+from cms_services.web.transactions import is_deadlock
 
 log = structlog.get_logger()
 
@@ -41,7 +42,9 @@ STATUS_OF_CODE = {
     "INTERNAL_ERROR": 500,
     "SERVICE_CONFIG_ERROR": 500,
     "DOWNLOAD_GENERATION_FAILED": 500,
+    "UPSTREAM_ERROR": 502,
     "NOT_READY": 503,
+    "UPSTREAM_TIMEOUT": 504,
 }
 _CODE_OF_STATUS = {
     401: "UNAUTHENTICATED",
@@ -65,8 +68,6 @@ _MESSAGE_OF_CODE = {
 _RETRY_SECONDS = 5
 # How MariaDB names a constraint, and SQLite the columns of one.
 _NAMED_RULE = re.compile(r"(?:for key|CONSTRAINT) [`']([^`']+)|constraint failed: ([\w., ]+)")
-# As PostgreSQL and MariaDB name them.
-_DEADLOCKS = ("40P01", 1213)
 
 # Below these it is programs that call, which can do nothing with a page.
 _PROGRAMS = ("/api", "/services.php", "/healthz", "/readyz", "/metrics", "/v1/", "/loki/")
@@ -108,12 +109,6 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _is_deadlock(error: OperationalError) -> bool:
-    """Whether the database rolled us back so that another transaction could go on."""
-    code = getattr(error.orig, "sqlstate", None) or (error.orig.args or ("",))[0]  # type: ignore[union-attr]
-    return code in _DEADLOCKS
-
-
 def _lost_race(_: StaleDataError | None = None) -> Response:
     return _answer("CONFLICT", "Somebody else changed this at the same moment; try again.", 409)
 
@@ -142,7 +137,7 @@ def _data_error(error: DataError) -> Response:
 
 
 def _database_unavailable(error: Exception) -> Response:
-    if isinstance(error, OperationalError) and _is_deadlock(error):
+    if isinstance(error, OperationalError) and is_deadlock(error):
         log.warning("deadlock", error=str(error.orig))
         return _lost_race()
     log.error("database unavailable", exc_info=error)

@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp. A refusal is a google.rpc.St
 our own `success` and `error` beside it, which clients of OTLP skip.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from flask import Response, request
@@ -12,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from werkzeug.exceptions import UnsupportedMediaType
 
+from cms_services.monitoring.batches import Rejected
 from cms_services.monitoring.protocols.otlp import read_json, read_protobuf
 from cms_services.web.envelope import JSON_TYPE, WireJSON
 from cms_services.web.packed_bodies import read_packed_body
@@ -23,6 +25,7 @@ _ADDRESSES = ("/v1/metrics", "/v1/logs")
 # google.rpc.Code by status: those that OTLP's own table of gRPC names, else UNKNOWN.
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 413: 8, 415: 3, 429: 8, 503: 14}
 _UNKNOWN = 2
+_MOST_TOLD = 20
 
 
 def read_export(kind: type[Export]) -> Export:
@@ -39,6 +42,14 @@ def answer_export(message: Message) -> Response:
     if request.mimetype == PROTOBUF_TYPE:
         return Response(message.SerializeToString(), mimetype=PROTOBUF_TYPE)
     return Response(WireJSON.to_bytes(MessageToDict(message)), mimetype=JSON_TYPE)
+
+
+def partial_success(rejected: Sequence[Rejected]) -> tuple[int, str]:
+    """How many entries were not taken, and why: the first few by their place in the request."""
+    told = [f"[{each.index}] {each.message}" for each in rejected[:_MOST_TOLD]]
+    if len(rejected) > _MOST_TOLD:
+        told.append(f"and {len(rejected) - _MOST_TOLD} more")
+    return len({each.index for each in rejected}), "; ".join(told)
 
 
 def is_otlp() -> bool:

@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import OperationalError
+
 from cms_services.database import begin_writing
 from cms_services.extensions import close_reader, db
+
+# As PostgreSQL and MariaDB name them.
+_DEADLOCKS = ("40P01", 1213)
 
 
 @contextmanager
@@ -30,3 +35,9 @@ def writing() -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+def is_deadlock(error: OperationalError) -> bool:
+    """Whether the database rolled us back so that another transaction could go on."""
+    code = getattr(error.orig, "sqlstate", None) or (error.orig.args or ("",))[0]  # type: ignore[union-attr]
+    return code in _DEADLOCKS

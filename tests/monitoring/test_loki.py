@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cms_services.errors import MalformedBody
 from cms_services.monitoring.protocols.loki import read_labels
 from cms_services.monitoring.protocols.loki_messages import PushRequest
-from tests.monitoring.reporting import Reporter
+from tests.monitoring.agents import Reporter
 from tests.people import Person, error_of
 
 PUSH = "/loki/api/v1/push"
@@ -26,8 +26,8 @@ on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def reporter(client: FlaskClient, alice: Person) -> Reporter:
-    return Reporter(client, alice)
+def reporter(alice: Person) -> Reporter:
+    return Reporter(alice)
 
 
 def nanoseconds() -> str:
@@ -110,7 +110,7 @@ class TestJson:
 
     def test_the_same_lines_twice_at_once_add_nothing(self, app: Flask, alice: Person) -> None:
         sent = stream(*(line(f"line {number}") for number in range(200)), job="x")
-        reporter = Reporter(app.test_client(), alice)
+        reporter = Reporter(alice)
 
         def push(_: int) -> int:
             client = app.test_client()

@@ -17,14 +17,13 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
 )
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
-from tests.monitoring.reporting import Reporter, served
+from tests.monitoring.agents import Reporter, served
 from tests.people import Person, error_of
 
 PROTOBUF = "application/x-protobuf"
@@ -34,8 +33,8 @@ on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def reporter(client: FlaskClient, alice: Person) -> Reporter:
-    return Reporter(client, alice)
+def reporter(alice: Person) -> Reporter:
+    return Reporter(alice)
 
 
 def record(**fields: Any) -> LogRecord:
@@ -234,13 +233,3 @@ class TestTheRealSdk:
             provider.shutdown()
             assert time.monotonic() - began < 5
         assert "401" in caplog.text
-
-
-def test_a_partial_success_is_one_by_the_specification() -> None:
-    from cms_services.monitoring.batches import Rejected, Stored
-    from cms_services.monitoring.protocols.otlp_logs import response_to
-
-    assert response_to(Stored(3)) == ExportLogsServiceResponse()
-    told = response_to(Stored(1, [Rejected(0, "Too old."), Rejected(2, "Too new.")]))
-    assert told.partial_success.rejected_log_records == 2
-    assert told.partial_success.error_message == "record 0: Too old.; record 2: Too new."

@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from cms_services.monitoring.protocols.syslog import read_message
 from cms_services.worker.syslog import take_syslog_until
 from tests.conftest import MakeApp
-from tests.monitoring.reporting import Reporter
+from tests.monitoring.agents import Reporter
 from tests.people import Person
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -107,8 +107,8 @@ def listening(make_app: MakeApp) -> Iterator[Listening]:
 
 
 @pytest.fixture
-def reporter(app: Flask, alice: Person) -> Reporter:
-    return Reporter(app.test_client(), alice)
+def reporter(alice: Person) -> Reporter:
+    return Reporter(alice)
 
 
 def counted(outcome: str) -> float:
@@ -189,7 +189,7 @@ class TestTaking:
     def test_datagrams_and_both_framings_of_streams(
         self, make_app: MakeApp, reporter: Reporter, alice: Person
     ) -> None:
-        other = Reporter(alice.client, alice, "Other")
+        other = Reporter(alice, name="Other")
         with listening(make_app) as worker:
             worker.send(message(reporter, "by udp", 11), message(other, "of another"))
             counted_one = message(reporter, "two\nlines")

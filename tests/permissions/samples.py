@@ -245,6 +245,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "DELETE /api/invitations/{invitationId}": made(
         lambda world: Ask({"invitationId": world.invitation()})
     ),
+    "GET /api/monitoring/prometheus/targets": plain(),
     "GET /api/openapi.json": plain(),
     "GET /api/projects": plain(),
     "POST /api/projects": made(lambda _: Ask(json={"name": new_id()})),
@@ -319,6 +320,10 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "DELETE /api/users/{userId}/tokens/{tokenId}": of_user(
         lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
     ),
+    "POST /api/v1/write": made(lambda _: Ask(raw=("application/x-protobuf", b"\0"))),
+    "POST /loki/api/v1/push": plain(streams=[]),
+    "POST /v1/logs": plain(resourceLogs=[]),
+    "POST /v1/metrics": plain(resourceMetrics=[]),
     "GET /healthz": plain(),
     "GET /metrics": plain(),
     "GET /readyz": plain(),

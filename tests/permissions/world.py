@@ -76,6 +76,8 @@ class Ask:
     json: dict[str, Any] | None = None
     form: dict[str, str] | None = None
     query: dict[str, str] = field(default_factory=dict)
+    # A body that is neither: its media type, and its bytes.
+    raw: tuple[str, bytes] | None = None
     # Who asks in the place of a caller that would not be the same afterwards.
     by: Party | None = None
     # The browser that did what has to be done before.
@@ -252,6 +254,9 @@ class World:
             path, json, query = "/services.php", None, {row.name: row.name} | (ask.json or {})
         client = ask.browser or self.app.test_client(use_cookies=False)
         headers = {"Authorization": f"Bearer {party.token}"} if party.token else {}
+        if ask.raw is not None:
+            headers["Content-Type"], data = ask.raw
+            return client.open(path, method=method, data=data, headers=headers)
         return client.open(
             path, method=method, json=json, data=ask.form, query_string=query, headers=headers
         )

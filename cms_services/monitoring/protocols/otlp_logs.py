@@ -5,13 +5,9 @@ https://opentelemetry.io/docs/specs/otel/logs/data-model/
 
 from typing import Any
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-)
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from cms_services.monitoring.batches import Stored
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.log_values import (
     bounded_attributes,
@@ -34,12 +30,11 @@ _LEFT_OUT = (
     "telemetry.sdk.language",
     "telemetry.sdk.version",
 )
-_LONGEST_REASON = 1000
 # The greatest number of each level (SeverityNumber: four to a level, from TRACE to FATAL4).
 _UP_TO = ((8, LogLevel.DEBUG), (12, LogLevel.INFO), (16, LogLevel.WARN), (24, LogLevel.ERROR))
 
 
-def entries_of(export: ExportLogsServiceRequest) -> list[NewLogEntry]:
+def decode_logs(export: ExportLogsServiceRequest) -> list[NewLogEntry]:
     """The entries of all records in their order, each with its place among them."""
     entries: list[NewLogEntry] = []
     for of_resource in export.resource_logs:
@@ -53,16 +48,6 @@ def entries_of(export: ExportLogsServiceRequest) -> list[NewLogEntry]:
             for record in of_scope.log_records:
                 entries.append(_entry(record, source, around, len(entries)))
     return entries
-
-
-def response_to(stored: Stored) -> ExportLogsServiceResponse:
-    """Success, or how many records were not taken and why."""
-    response = ExportLogsServiceResponse()
-    if stored.rejected:
-        reasons = "; ".join(f"record {each.index}: {each.message}" for each in stored.rejected[:10])
-        response.partial_success.rejected_log_records = len(stored.rejected)
-        response.partial_success.error_message = reasons[:_LONGEST_REASON]
-    return response
 
 
 def _entry(record: LogRecord, source: str, around: dict[str, Any], index: int) -> NewLogEntry:

@@ -1,0 +1,78 @@
+"""Prometheus' text format and OpenMetrics, as an endpoint that is scraped answers them.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/ and
+https://github.com/prometheus/OpenMetrics, whose texts end with a line `# EOF`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as families_of_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from cms_services.monitoring.protocols.measurements import Decoded
+from cms_services.monitoring.protocols.otlp import storable
+from cms_services.monitoring.protocols.prometheus import Line, decode_lines
+
+MAX_LINES = 10_000
+_CREATED = "_created"
+
+
+def decode_text(text: str, at: datetime) -> Decoded:
+    """All samples of a text, of the moment `at` unless they tell their own.
+
+    When a series was created is no sample. Raises ValueError for a text that is not of either
+    format, or has more than MAX_LINES samples.
+    """
+    is_openmetrics = text.rstrip().endswith("# EOF")
+    read = families_of_openmetrics if is_openmetrics else text_string_to_metric_families
+    try:
+        families = _bounded(read(text))
+        types = {family.name: family.type for family in families}
+        lines = list(_lines(families, at))
+    except _TooMany:
+        raise ValueError(f"It has more than {MAX_LINES} samples.") from None
+    except Exception as error:
+        # The parser raises whatever its slicing of a broken line comes to.
+        told = str(error)[:200]
+        raise ValueError(f"It is not in Prometheus' text format: {told}") from error
+    return decode_lines(lines, types)
+
+
+class _TooMany(Exception):
+    pass
+
+
+def _bounded(families: Iterable[Metric]) -> list[Metric]:
+    kept, samples = [], 0
+    for family in families:
+        samples += len(family.samples)
+        if samples > MAX_LINES:
+            raise _TooMany
+        kept.append(family)
+    return kept
+
+
+def _lines(families: Iterable[Metric], at: datetime) -> Iterator[Line]:
+    index = 0
+    named = {family.name for family in families}
+    for family in families:
+        if family.name.endswith(_CREATED) and family.name.removesuffix(_CREATED) in named:
+            continue
+        for sample in family.samples:
+            if sample.value is None or (
+                sample.name == family.name + _CREATED and family.type != "gauge"
+            ):
+                continue
+            own = sample.timestamp
+            yield Line(
+                sample.name,
+                {name: storable(value) for name, value in sample.labels.items()},
+                float(sample.value),
+                at if own is None else datetime.fromtimestamp(float(own), UTC),
+                index,
+            )
+            index += 1
