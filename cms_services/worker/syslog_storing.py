@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 from flask import Flask
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cms_services.accounts.sessions import Credential, note_use
@@ -109,9 +109,9 @@ class Storing:
                     note_use(self._used[service_id])
         except (OperationalError, InterfaceError, PoolTimeout):
             raise
-        except SQLAlchemyError as error:
-            # Such as a service that is gone since its token was asked for.
-            log.warning("syslog messages can't be stored", reason=type(error).__name__)
+        except Exception:
+            # Such as a service that is gone since its token was asked for. The next ones go on.
+            log.exception("syslog messages can't be stored", service=service_id)
             outcome.rejected += len(entries)
             return
         self._used.pop(service_id, None)

@@ -122,6 +122,10 @@ def wait_for(reporter: Reporter, count: int) -> None:
         time.sleep(0.1)
 
 
+def tcp_lines(reporter: Reporter) -> int:
+    return sum(entry["message"].startswith("tcp ") for entry in reporter.entries())
+
+
 class TestReading:
     def test_the_example_of_the_rfc(self) -> None:
         read = read_message(EXAMPLE)
@@ -167,6 +171,7 @@ class TestReading:
                 b"<1>1 - - - - - x",
             ),
             *(b"<14>1 2003-10-11T22:14:15 - - - - -", b"<14>1 2003-13-41T22:14:15Z - - - - -"),
+            b"<14>1 0001-01-01T00:00:00+09:00 - - - - -",
             b'<14>1 - - - - - [x a="b]c"] y',
         ],
     )
@@ -239,6 +244,29 @@ class TestTaking:
         rose = {reason: counted(reason) - before[reason] for reason in reasons}
         assert rose == dict(zip(reasons, (1, 1, 1, 5, 1), strict=True))
         assert [entry["message"] for entry in reporter.entries()] == ["good"]
+
+    @on_sqlite
+    def test_datagrams_that_find_no_room_are_dropped_and_counted(
+        self, make_app: MakeApp, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A sender by TCP waits instead."""
+        monkeypatch.setattr("cms_services.worker.syslog._MOST_WAITING", 20)
+        monkeypatch.setattr("cms_services.worker.syslog._MOST_AT_ONCE", 10)
+        dropped = counted("queue full")
+        with listening(make_app) as worker:
+            lines = b"".join(message(reporter, f"tcp {number}") + b"\n" for number in range(200))
+            with worker.connect() as connection:
+                connection.sendall(lines)
+                deadline = time.monotonic() + 20
+                while counted("queue full") == dropped:
+                    worker.send(*(message(reporter, f"udp {number}") for number in range(50)))
+                    assert time.monotonic() < deadline
+                connection.shutdown(socket.SHUT_WR)
+                assert connection.recv(1) == b""
+            deadline = time.monotonic() + 20
+            while tcp_lines(reporter) < 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
 
     @on_sqlite
     def test_a_revoked_token_is_refused_before_long(

@@ -1,5 +1,6 @@
 """What log protocols have in common: words for levels, and attributes that stay within bounds."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ _MOST_ATTRIBUTES = 64
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 8192
 _DEEPEST = 8
+_LONGEST_WORD = 32
 
 # The words of syslog, of OpenTelemetry and of the usual logging libraries.
 _WORDS = {
@@ -33,6 +35,11 @@ _WORD = re.compile(r"([a-z]+)[1-4]?")
 
 def level_of_word(word: str) -> LogLevel | None:
     """The level that a word in any spelling means; None for one that is no level's."""
+    return _level_of_word(word) if 0 < len(word) <= _LONGEST_WORD else None
+
+
+@functools.lru_cache(1000)
+def _level_of_word(word: str) -> LogLevel | None:
     found = _WORD.fullmatch(word.strip().lower())
     return _LEVELS.get(found[1]) if found else None
 

@@ -35,6 +35,7 @@ _LEVEL_NAMES = ("level", "detected_level", "severity", "lvl", "severity_text")
 _LOGFMT_LEVEL = re.compile(r'(?:^|\s)(?:level|lvl|severity)="?([A-Za-z]{1,16})')
 # Beyond these a line is not looked through for its level.
 _LONGEST_LOOKED_THROUGH = 4096
+_MOST_DIGITS = 19
 # The numbers of pino and bunyan, in tens.
 _NUMBERED = {1: LogLevel.DEBUG, 2: LogLevel.DEBUG, 3: LogLevel.INFO, 4: LogLevel.WARN}
 
@@ -98,7 +99,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _entry(labels: Mapping[str, str], line: _Line, index: int, stream: bytes) -> NewLogEntry:
-    told = {**labels, **line.metadata}
+    told = {**labels, **line.metadata} if line.metadata else labels
     source = next((labels[name] for name in _SOURCES if labels.get(name)), "")
     identity = b"%s\n%d\n%s" % (stream, line.nanoseconds, line.text.encode())
     return NewLogEntry(
@@ -115,7 +116,7 @@ def _entry(labels: Mapping[str, str], line: _Line, index: int, stream: bytes) ->
 
 def _level(told: Mapping[str, str], line: str) -> LogLevel:
     for name in _LEVEL_NAMES:
-        level = level_of_word(told.get(name, ""))
+        level = level_of_word(told[name]) if name in told else None
         if level is not None:
             return level
     return _level_in(line) or LogLevel.INFO
@@ -186,7 +187,7 @@ def _json_line(value: Any) -> _Line | str:
     metadata = value[2] if len(value) == 3 else {}
     if not _is_texts(metadata):
         return "Its metadata must be an object whose values are texts."
-    if not re.fullmatch(r"[0-9]{1,19}", value[0]):
+    if not (value[0].isascii() and value[0].isdigit() and len(value[0]) <= _MOST_DIGITS):
         return "Its time must be a text of nanoseconds since 1970."
     return _checked(_Line(int(value[0]), value[1], metadata))
 

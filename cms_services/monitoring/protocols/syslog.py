@@ -6,7 +6,7 @@ where 32473 is the enterprise number of examples (RFC 5612).
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.log_values import (
@@ -85,7 +85,10 @@ def _moment(text: str) -> datetime | None:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("Its time has no time zone.")
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("Its time is beyond the calendar.") from error
 
 
 def _structured_data(text: str) -> tuple[dict[str, dict[str, str]], str]:
