@@ -21,6 +21,7 @@ from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.legacy.endpoint import init_legacy
+from cms_services.own_log.configuration import configure_logging
 from cms_services.revocations import Revocations
 from cms_services.settings import Settings, load_settings
 from cms_services.shipped_files import shipped_folder
@@ -32,7 +33,7 @@ from cms_services.web.errors import init_errors
 from cms_services.web.headers import init_headers
 from cms_services.web.health_check import init_health_checks
 from cms_services.web.limits import init_limits
-from cms_services.web.request_log import configure_logging, init_request_log
+from cms_services.web.request_log import init_request_log
 from cms_services.web.sessions import SessionCookies
 
 _MAX_BODY_BYTES = 1024 * 1024
@@ -44,10 +45,10 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     Raises SettingError for a setting that can't be used.
     """
     settings = load_settings(os.environ if environment is None else environment)
-    configure_logging(settings.log_level)
     app = Flask(__name__, template_folder=str(shipped_folder("templates")))
     app.extensions["cms_services.settings"] = settings
     prepare_data_folder(settings)
+    configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)
     app.extensions["cms_services.revocations"] = Revocations(settings.redis_url)
     _configure_flask(app, settings)

@@ -9,14 +9,18 @@ import threading
 from typing import Any
 
 from gunicorn import util
+from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
 from cms_services.arriving import ArrivingRequest
 from cms_services.intake import IntakeWorker
+from cms_services.own_log.configuration import configure_logging
 from cms_services.server import address_in_url, refuse
 from cms_services.settings import load_settings
 
 _settings = load_settings(os.environ)
+# For the first process itself; the others do it for themselves.
+configure_logging(_settings)
 # gunicorn has no setting for the answers that it gives by itself.
 util.write_error = refuse
 
@@ -47,9 +51,20 @@ control_socket_disable = True
 # TRUSTED_PROXIES.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-# Requests are logged by the application, as JSON.
+
+
+class OwnLogger(Logger):
+    """Sends gunicorn's own lines where the application's go."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.propagate = True
+
+
+logger_class = OwnLogger
+# Requests are logged by the application.
 accesslog = None
-errorlog = "-"
+errorlog = None
 # Its warnings quote requests that it could not read, secrets and all; refuse() logs those.
 loglevel = "error"
 

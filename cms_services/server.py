@@ -1,5 +1,6 @@
 """Starting gunicorn for `cms-services run`."""
 
+import logging
 import os
 import shutil
 import socket
@@ -54,6 +55,8 @@ def become_gunicorn(settings: Settings) -> NoReturn:
     # Numbers of processes that are gone would be added to the new ones'.
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(mode=0o700)
+    # What this process has logged may wait in memory to be sent.
+    logging.shutdown()
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     arguments = [sys.executable, "-m", "gunicorn", "-c", "python:cms_services.gunicorn_conf"]
     os.execve(sys.executable, [*arguments, "cms_services:create_app()"], environment)  # noqa: S606 - our own

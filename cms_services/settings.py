@@ -550,11 +550,16 @@ def current_settings() -> Settings:
 
 
 def _require_both_or_neither(settings: Settings) -> None:
-    """Raise SettingError where a user of the mail server has no password, or the other way."""
+    """Raise SettingError where a user of the mail server has no password, or the other way.
+
+    And where the log goes to an external place that is not told.
+    """
     if settings.smtp_user is not None and settings.smtp_password is None:
         raise SettingError("SMTP_USER: needs SMTP_PASSWORD beside it.")
     if settings.smtp_password is not None and settings.smtp_user is None:
         raise SettingError("SMTP_PASSWORD: needs SMTP_USER beside it.")
+    if "external" in settings.log_outputs and settings.log_external_url is None:
+        raise SettingError("LOG_OUTPUTS: external needs LOG_EXTERNAL_URL beside it.")
 
 
 def _raw_value(name: str, environment: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ from cms_services.api.health import health
 from cms_services.api.ingest_tokens import ingest_tokens
 from cms_services.api.invitations import invitations
 from cms_services.api.logs import logs
+from cms_services.api.loki import loki
 from cms_services.api.metrics import metrics
 from cms_services.api.otlp import otlp
 from cms_services.api.projects import projects
@@ -31,6 +32,7 @@ def init_api(app: Flask) -> None:
         metrics,
         logs,
         otlp,
+        loki,
         remote_write,
         prometheus,
         ingest_tokens,

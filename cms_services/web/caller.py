@@ -88,10 +88,19 @@ def sign_out() -> None:
 
 
 def bearer_token() -> str | None:
-    """The token of the Authorization header. Raises Unauthenticated for another scheme."""
+    """The token of the Authorization header. Raises Unauthenticated for another scheme.
+
+    An ingest token may be the password of basic authentication too: many log shippers know nothing
+    else.
+    """
     header = request.headers.get("Authorization")
     if header is None:
         return None
+    basic = request.authorization
+    if basic is not None and basic.type == "basic":
+        password = basic.password or ""
+        if password.startswith(INGEST_TOKEN_PREFIX):
+            return password
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send the Authorization header as: Bearer <token>.")

@@ -1,22 +1,15 @@
-"""One JSON line and one metric observation a request, and the request id that ties them together.
+"""One log line and one metric observation a request, and the request id that ties them together.
 
 Neither query strings nor bodies nor headers are logged, so that no secret can be.
 """
 
-import json
-import logging
 import re
-import sys
 import time
 import uuid
-from typing import Any
 
-import orjson
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import Counter, Histogram
-
-from cms_services.clock import now, to_wire
 
 log = structlog.get_logger()
 
@@ -27,39 +20,6 @@ _REQUESTS = Counter(
 _DURATION = Histogram(
     "cms_http_request_duration_seconds", "Time to answer a request", ["method", "operation"]
 )
-
-
-def configure_logging(level: str) -> None:
-    """Send every log line of the process, ours and the libraries', to stdout as JSON."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        _add_time,
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.EventRenamer("message"),
-                structlog.processors.JSONRenderer(serializer=_to_json),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    # Its lines at INFO describe each migration step; one line of ours says what happened.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def init_request_log(app: Flask) -> None:
@@ -103,16 +63,3 @@ def _finish(response: Response) -> Response:
         address=current.remote_addr,
     )
     return response
-
-
-def _to_json(event: Any, **_: Any) -> str:
-    try:
-        return orjson.dumps(event, default=str).decode()
-    except TypeError:
-        # Half a surrogate pair, or a number of more than 64 bits: no reason to lose the line.
-        return json.dumps(event, default=str, skipkeys=True)
-
-
-def _add_time(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    event["time"] = to_wire(now())
-    return event

@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError
 from cms_services.database import begin_writing
 from cms_services.extensions import close_reader, db
 
-# As PostgreSQL and MariaDB name them.
-_DEADLOCKS = ("40P01", 1213)
+# The SQLSTATE of PostgreSQL, and that of MariaDB, which some versions of its driver leave out.
+_DEADLOCKS = ("40P01", "40001", 1213)
 
 
 @contextmanager

@@ -27,6 +27,12 @@ class Reporter:
         headers = self.headers | kwargs.pop("headers", {})
         return self.owner.client.post(path, headers=headers, **kwargs)
 
+    def entries(self, **query: Any) -> list[dict[str, Any]]:
+        """What its log has, newest first."""
+        answer = self.owner.get(f"{self.path}/logs", query_string={"limit": 1000} | query)
+        entries: list[dict[str, Any]] = data_of(answer)
+        return entries
+
     def metrics(self, timeframe: str = "1h") -> Any:
         return data_of(self.owner.get(f"{self.path}/metrics?timeframe={timeframe}"))
 

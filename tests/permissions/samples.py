@@ -321,6 +321,8 @@ ROUTE_SAMPLES: dict[str, Sample] = {
         lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
     ),
     "POST /api/v1/write": made(lambda _: Ask(raw=("application/x-protobuf", b"\0"))),
+    "POST /loki/api/v1/push": plain(streams=[]),
+    "POST /v1/logs": plain(resourceLogs=[]),
     "POST /v1/metrics": plain(resourceMetrics=[]),
     "GET /healthz": plain(),
     "GET /metrics": plain(),

@@ -1,0 +1,1 @@
+"""The application's own log lines: their form, and where they go."""
