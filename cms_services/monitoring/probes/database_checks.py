@@ -81,7 +81,7 @@ async def _postgresql(
                 application_name="cms-services-probe",
                 autocommit=True,
                 # What the environment or the home folder of this process has is not for others.
-                passfile="/dev/null",
+                passfile="/dev/null/none",
                 options="",
                 gssencmode="disable",
                 sslcertmode="disable",
@@ -95,13 +95,13 @@ async def _postgresql(
 
 
 def _refusal(error: psycopg.OperationalError) -> Exception:
-    text = _line(error)
+    text = str(error)
     # libpq has no other sign that the server itself spoke.
     if "FATAL:" in text:
-        return _Refused(text.partition("FATAL:")[2].strip())
+        return _Refused(_line(text.partition("FATAL:")[2]))
     if "fe_sendauth" in text:
         return _Refused("it asks for a password")
-    return Unreachable(text.rpartition("failed: ")[2])
+    return Unreachable(_line(text).rpartition("failed: ")[2])
 
 
 def _libpq_tls(connection: Connection, authorities: str) -> dict[str, str]:
@@ -181,7 +181,7 @@ async def _redis_says(stream: Stream, *words: str) -> str:
     for word in words:
         parts.append(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()))
     try:
-        stream.writer.writelines(parts)
+        stream.writer.write(b"".join(parts))
         line = (await stream.reader.readline()).decode(errors="replace").strip()
     except OSError as error:
         raise Unreachable(type(error).__name__) from error
@@ -233,9 +233,9 @@ async def _addresses(host: str, port: int, policy: AddressPolicy) -> list[Addres
 
 
 def _line(error: object) -> str:
-    """The last line of what a driver or a server says."""
+    """The first line of what a driver or a server says."""
     lines = [each.strip() for each in str(error).splitlines() if each.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _ms_since(began: float) -> float:
