@@ -131,6 +131,7 @@ BAD = [
     ({"type": "http", "jsonPath": {"path": "$["}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$[?match(@.a, '(a+)+')]"}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$..a..b"}}, "jsonPath.path"),
+    ({"type": "http", "jsonPath": {"path": "$[?$[*].b]"}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$.a", "is": 1}}, "jsonPath"),
     ({"type": "http", "headers": {"X-A": "a\r\nX-B: b"}}, "headers.X-A"),
     ({"type": "http", "headers": {"Content-Length": "1"}}, "headers.Content-Length"),
@@ -213,7 +214,8 @@ _WORDS = st.sampled_from(
 _NAMES = st.sampled_from(
     ["type", "name", "target", "interval", "timeout", "headers", "body", "jsonPath", "checks",
      "uri", "connection", "host", "ca", "authentication", "token", "baseUrl", "endpoint", "limit",
-     "extra", "value", "secret", "sealed", "expectedStatus", "memoryLimit", "period", "path", "equals"]
+     "extra", "value", "secret", "sealed", "expectedStatus", "memoryLimit", "period", "path",
+     "equals"]
 )  # fmt: skip
 _ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _WORDS | st.text(),
