@@ -1,5 +1,6 @@
 """Paths by RFC 9535 that strangers write, followed in documents that strangers send."""
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -46,7 +47,13 @@ def found_at(path: str, document: Any) -> list[Any]:
         _require_small(document)
     _LEFT.set([_MOST_STEPS])
     try:
-        matches = json_path(path).finditer(document)
+        # The library's own root is not counted, and reads a text as a document once more.
+        root = _Counted(
+            filter_context={}, obj=document, parent=None, path="$", parts=(), root=document
+        )
+        matches: Iterable[JSONPathMatch] = [root]
+        for segment in json_path(path).segments:
+            matches = segment.resolve(matches)
         return [match.obj for match, _ in zip(matches, range(_MOST_FOUND), strict=False)]
     except (JSONPathError, RecursionError) as error:
         raise TooMuch("it is nested too deep") from error
@@ -82,12 +89,8 @@ class _Counted(JSONPathMatch):
         super().__init__(**known)
 
 
-class _Environment(JSONPathEnvironment):
-    match_class = _Counted
-
-
 def _environment() -> JSONPathEnvironment:
-    environment = _Environment(strict=True)
+    environment = JSONPathEnvironment(strict=True)
     for name in ("match", "search"):
         environment.function_extensions.pop(name, None)
     return environment
