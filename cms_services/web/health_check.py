@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from cms_services.actor import Actor
 from cms_services.errors import NotReady
 from cms_services.monitoring.health.reports import Health, plan_checks, record_report
-from cms_services.monitoring.probes.checks import run_checks
+from cms_services.monitoring.probes.running import Surroundings, run_checks_now
 from cms_services.outbound import AddressPolicy
 from cms_services.settings import Settings, current_settings
 from cms_services.web.transactions import reading, writing
@@ -34,7 +34,8 @@ def check_now(actor: Actor, service_id: str) -> Health:
     if not waiting.acquire(blocking=False):
         raise NotReady("As many health checks as can run at once are running; try again shortly.")
     try:
-        results = run_checks(checks, AddressPolicy(current_settings().probe_allowed_networks))
+        policy = AddressPolicy(current_settings().probe_allowed_networks)
+        results = run_checks_now(checks, Surroundings(policy))
     finally:
         waiting.release()
     with writing():

@@ -13,16 +13,14 @@ from sqlalchemy import case, func, select
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.clock import now
+from cms_services.configuration.secrets import opened
 from cms_services.database import AnyRow
+from cms_services.encryption import current_vault
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.monitoring.health.models import HealthReport
-from cms_services.monitoring.probes.checks import (
-    Check,
-    CheckResult,
-    declared_checks,
-    overall_status,
-)
+from cms_services.monitoring.probes.declared import Check, declared_checks
+from cms_services.monitoring.probes.results import CheckResult, overall_status
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import HealthStatus
 
@@ -49,7 +47,11 @@ class Health:
 
 def plan_checks(actor: Actor, identifier: str) -> list[Check]:
     """The checks that a service declares. The caller must be allowed to read the service."""
-    return declared_checks(load_service(actor, identifier).config)
+    service = load_service(actor, identifier)
+    checks = declared_checks(service.config)
+    if not any(check.has_secrets for check in checks):
+        return checks
+    return declared_checks(opened(service.config, service.id, current_vault()))
 
 
 def record_report(actor: Actor, identifier: str, results: Sequence[CheckResult]) -> Health:
