@@ -12,7 +12,7 @@ from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.health.reports import prune_reports
-from cms_services.monitoring.logs.entries import prune_entries
+from cms_services.monitoring.logs.retention import prune_logs
 from cms_services.monitoring.metrics.samples import prune_samples
 from cms_services.settings import Settings
 from cms_services.worker.audit_head import log_audit_head
@@ -37,7 +37,7 @@ JOBS = (
     Job(
         "prune log entries",
         timedelta(minutes=1),
-        lambda settings: prune_entries(settings.log_retention),
+        prune_logs,
     ),
     Job(
         "prune metric samples",
