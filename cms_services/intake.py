@@ -22,6 +22,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
 from cms_services.arriving import ArrivingRequest, State
+from cms_services.web.stopping import stopping
 
 _ONE_READ = 64 * 1024
 # Of all requests that are on their way; the oldest makes room.
@@ -181,6 +182,11 @@ class IntakeWorker(ThreadWorker):
         self.receiving: dict[Connection, None] = {}
         self.leaving: dict[Connection, float] = {}
         super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        # Answers that go on for long end now, or stopping would wait for them.
+        stopping.set()
+        super().handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         try:

@@ -51,11 +51,11 @@ def paged(
         query = query.add_columns(key.column.label(f"_sort_{position}"))
         query = query.order_by(key.column.desc() if key.descending else key.column.asc())
     if cursor is not None:
-        query = query.where(_after(order, _decode(cursor, order)))
+        query = query.where(_after(order, position_of(cursor, order)))
     rows = db.session.execute(query.limit(limit + 1)).all()
     items = rows[:limit]
     more = len(rows) > limit
-    next_cursor = _encode(order, items[-1][-len(order) :]) if more else None
+    next_cursor = cursor_at(order, items[-1][-len(order) :]) if more else None
     return Page(items, limit, next_cursor)
 
 
@@ -73,12 +73,14 @@ def _signature(order: Sequence[SortKey]) -> str:
     return ",".join(f"{'-' if key.descending else ''}{key.name}" for key in order)
 
 
-def _encode(order: Sequence[SortKey], values: Sequence[Any]) -> str:
+def cursor_at(order: Sequence[SortKey], values: Sequence[Any]) -> str:
+    """The cursor of what comes after a row with these sort values."""
     tagged = [{"t": v.isoformat()} if isinstance(v, datetime) else v for v in values]
     return base64.urlsafe_b64encode(orjson.dumps([_signature(order), tagged])).decode().rstrip("=")
 
 
-def _decode(cursor: str, order: Sequence[SortKey]) -> list[Any]:
+def position_of(cursor: str, order: Sequence[SortKey]) -> list[Any]:
+    """The sort values that a cursor was made of. Raises ValidationFailed for another order's."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         signature, tagged = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))

@@ -18,14 +18,16 @@ def answers_of_two_at_once(
 ) -> tuple[TestResponse, TestResponse]:
     """Send two requests so that the second asks for rows while the first is about to write them.
 
-    The first waits before its UPDATE of `table`, until the second reads the table or, in SQLite
+    The first waits before it changes `table`, until the second reads the table or, in SQLite
     where it might have to wait for that, begins a transaction.
     """
     first_is_writing, second_is_asking = Event(), Event()
     answers: dict[str, TestResponse] = {}
 
     def watch(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if current_thread().name == "first" and statement.startswith(f"UPDATE {table}"):
+        if current_thread().name == "first" and statement.startswith(
+            (f"UPDATE {table}", f"INSERT INTO {table}")
+        ):
             first_is_writing.set()
             # Bounded only so that a broken test ends.
             assert second_is_asking.wait(10)

@@ -191,20 +191,19 @@ class TestRetention:
         assert count(app, IdempotencyKey) == 0
 
     def test_more_than_a_batch_goes_in_several_turns(
-        self, app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch
+        self, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pruning, "_BATCH", 10)
-        service_id = alice.new_service()["id"]
-        ages = [31 * DAY + MINUTE * n for n in range(25)] + [29 * DAY]
-        entry = {"service_id": service_id, "level": "info", "message": "m", "attributes": {}}
+        ages = [DAY + MINUTE * n for n in range(25)] + [-29 * DAY]
         with app.app_context():
-            rows = [entry | {"at": START - age, "source": ""} for age in ages]
-            db.session.execute(insert(LogEntry), rows)
+            for age in ages:
+                expired = {"email": str(age), "role": "user", "expires_at": START - age}
+                db.session.add(Invitation(**expired))
             db.session.commit()
         left = []
         for turn in range(4):
-            run_jobs(app, START + turn * MINUTE)
-            left.append(count(app, LogEntry))
+            run_jobs(app, START + turn * 60 * MINUTE)
+            left.append(count(app, Invitation))
         assert left == [16, 6, 1, 1]
 
 

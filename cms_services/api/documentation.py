@@ -163,11 +163,11 @@ def _body(op: Operation) -> dict[str, Any] | None:
     if op.free_body:
         schema: Any = {"type": "object"}
         required = True
-    elif op.body is not None:
+    elif op.body is not None and not op.takes:
         schema = op.body
         required = any(field.required for field in op.body().fields.values())
     elif op.takes:
-        kinds = {"application/json": {"type": "object"}}
+        kinds = {"application/json": op.body or {"type": "object"}}
         content = {each: {"schema": kinds.get(each, {"type": "string"})} for each in op.takes}
         return {"required": True, "content": content}
     else:

@@ -4,7 +4,7 @@ from typing import Any
 
 from cms_services.actor import Actor
 from cms_services.durations import parse_timeframe
-from cms_services.monitoring.logs import entries
+from cms_services.monitoring.logs.search import list_entries
 from cms_services.vocabulary import LogLevel
 from cms_services.web.bodies import instance_of
 from cms_services.web.health_check import check_now
@@ -21,7 +21,7 @@ def get_logs(actor: Actor, given: Parameters) -> list[dict[str, Any]]:
     wanted = dict(given)
     service_id = wanted.pop("service_id")
     wanted["level"] = LogLevel(given["level"]) if given["level"] else None
-    return dump_rows(LogEntryOut, entries.list_entries(actor, service_id, **wanted).items)
+    return dump_rows(LogEntryOut, list_entries(actor, service_id, **wanted).items)
 
 
 def get_metrics(actor: Actor, given: Parameters) -> Any:

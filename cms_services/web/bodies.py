@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import orjson
 from flask import request
-from marshmallow import Schema, ValidationError
+from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from cms_services.errors import MalformedBody, ValidationFailed
@@ -90,11 +90,23 @@ def instance_of(schema: type[Schema], many: bool = False) -> Schema:
 
 
 def read_query(schema: type[Schema]) -> dict[str, Any]:
-    """The query string by a schema. Raises ValidationFailed, for repeated parameters too."""
+    """The query string by a schema. Raises ValidationFailed, for repeated parameters too.
+
+    Only what the schema has as a list may be repeated.
+    """
     given = request.args.to_dict(flat=False)
-    repeated = {name: ["Give it once."] for name, values in given.items() if len(values) > 1}
+    lists = {
+        field.data_key or name
+        for name, field in instance_of(schema).fields.items()
+        if isinstance(field, fields.List)
+    }
+    repeated = {
+        name: ["Give it once."]
+        for name, values in given.items()
+        if len(values) > 1 and name not in lists
+    }
     if repeated:
         raise ValidationFailed(repeated)
-    single = {name: values[0] for name, values in given.items()}
-    refuse_unstorable(single)
-    return load(schema, single)
+    read = {name: values if name in lists else values[0] for name, values in given.items()}
+    refuse_unstorable(read)
+    return load(schema, read)

@@ -63,6 +63,13 @@ def current_actor() -> Actor:
     return g.actor  # type: ignore[no-any-return]
 
 
+def resolve_anew() -> Actor:
+    """The caller as it is by now, for an answer that goes on. Raises as current_actor() does."""
+    g.pop("actor", None)
+    g.pop("_login_user", None)
+    return current_actor()
+
+
 def is_cookie_caller() -> bool:
     """Whether a browser would send this caller's credentials by itself."""
     return "Authorization" not in request.headers

@@ -50,7 +50,7 @@ class Operation:
     body: type[Schema] | None = None
     # A JSON object of any shape, such as a merge patch; the view validates it.
     free_body: bool = False
-    # Media types of a body that the view reads and judges by itself.
+    # Media types of a body that the view reads and judges by itself; `body` describes its JSON.
     takes: tuple[str, ...] = ()
     # A batch of logs or metrics, which may be longer than other bodies.
     takes_batch: bool = False
@@ -134,7 +134,7 @@ def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
         arguments["query"] = read_query(op.query)
     if op.free_body:
         arguments["body"] = read_json_object()
-    elif op.body is not None:
+    elif op.body is not None and not op.takes:
         arguments["body"] = load(op.body, read_json_object())
     if op.transaction == "own":
         return _respond(op, view(actor, **arguments))

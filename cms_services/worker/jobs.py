@@ -13,7 +13,7 @@ from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.batches import prune_batches
 from cms_services.monitoring.health.reports import prune_reports
-from cms_services.monitoring.logs.entries import prune_entries
+from cms_services.monitoring.logs.retention import prune_logs
 from cms_services.monitoring.metrics.retention import prune_metrics
 from cms_services.settings import Settings
 from cms_services.worker.audit_head import log_audit_head
@@ -46,7 +46,7 @@ JOBS = (
         10 * _MINUTE,
         lambda settings: purge_cancelled(SYSTEM, settings.service_retention),
     ),
-    Job("prune log entries", _MINUTE, lambda settings: prune_entries(settings.log_retention)),
+    Job("prune log entries", _MINUTE, prune_logs, own_transactions=True),
     Job("prune metrics", _MINUTE, prune_metrics, own_transactions=True),
     Job("prune health reports", _MINUTE, lambda settings: prune_reports(settings.health_retention)),
     Job("prune ingested batches", 10 * _MINUTE, lambda settings: prune_batches()),

@@ -1,6 +1,7 @@
 """Schema-driven fuzzing: whatever the document allows, or just does not, is answered as it says."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cms_services.accounts.models import User
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.vocabulary import Role
+from cms_services.web.stopping import stopping
 from tests.conftest import new_access_token
 
 # Cases for each operation of the document; raise it for a long search.
@@ -30,6 +32,14 @@ def fuzzed_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     with app.app_context():
         upgrade_schema()
     return app
+
+
+@pytest.fixture(autouse=True)
+def answers_end() -> Iterator[None]:
+    """As where the server is about to stop: no answer goes on for long."""
+    stopping.set()
+    yield
+    stopping.clear()
 
 
 @pytest.fixture(scope="module")

@@ -39,12 +39,18 @@ def made(ask: Callable[[World], Ask]) -> Sample:
     return Sample(lambda world, party: ask(world))
 
 
-def of_service(json: Any = None, *, number: str | None = None, **fields: Any) -> Sample:
+def of_service(
+    json: Any = None,
+    *,
+    number: str | None = None,
+    query: dict[str, str] | None = None,
+    **fields: Any,
+) -> Sample:
     """A request about a new service, by its address."""
 
     def ask(world: World, party: Party) -> Ask:
         path = {"serviceId": world.new_service(**fields).id}
-        return Ask(path | ({"number": number} if number else {}), json=json)
+        return Ask(path | ({"number": number} if number else {}), json=json, query=query or {})
 
     return Sample(ask, about_service=True)
 
@@ -296,6 +302,9 @@ ROUTE_SAMPLES: dict[str, Sample] = {
         _ingest_token, about_service=True
     ),
     "GET /api/services/{serviceId}/logs": of_service(),
+    "GET /api/services/{serviceId}/logs/export": of_service(),
+    # Ends at once, since nothing more comes before then.
+    "GET /api/services/{serviceId}/logs/tail": of_service(query={"until": "2026-01-01T00:00:00Z"}),
     "POST /api/services/{serviceId}/logs": of_logs_or_metrics(_ENTRIES),
     "GET /api/services/{serviceId}/metrics": of_service(),
     "POST /api/services/{serviceId}/metrics": of_logs_or_metrics(_SAMPLES),

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.processes.servers import Server, eventually, serving
 
@@ -102,3 +103,70 @@ class TestACrashInTheMiddleOfWrites:
         ):
             found = Counter(subject for (subject,) in rows(database, query))
             assert found == dict.fromkeys(services, 1), query
+
+
+class LogSenders:
+    """Threads that send batches of log entries, each with an id, until the server is gone."""
+
+    def __init__(self, server: Server, token: str, path: str) -> None:
+        self.acknowledged: set[str] = set()
+        self.unanswered: dict[str, list[dict[str, str]]] = {}
+        self._threads = [
+            threading.Thread(target=self._send, args=(server, token, path, f"sender-{n}"))
+            for n in range(2)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def are_busy(self) -> bool:
+        return len(self.acknowledged) >= 8
+
+    def wait(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _send(self, server: Server, token: str, path: str, sender: str) -> None:
+        for number in range(100_000):
+            batch = f"{sender}-{number}"
+            entries = [{"level": "info", "message": f"{batch} {n}"} for n in range(300)]
+            body = {"entries": entries, "batchId": batch}
+            try:
+                answer = server.post(path, body, token).data
+            except (OSError, http.client.HTTPException):
+                self.unanswered[batch] = entries
+                return
+            assert answer == {"accepted": 300, "rejected": []}
+            self.acknowledged.add(batch)
+
+
+class TestACrashWhileLogsArrive:
+    def test_no_acknowledged_entry_is_lost_and_none_is_there_twice(self, tmp_path: Path) -> None:
+        settings = {"RATE_LIMITS": "off", "LOG_LEVEL": "warning"}
+        with serving(tmp_path, **settings) as server:
+            token = server.token()
+            service = create(server, token, "service")["id"]
+            path = f"/api/services/{service}/logs"
+            senders = LogSenders(server, token, path)
+            eventually(senders.are_busy, "batches are stored")
+            server.signal_group(signal.SIGKILL)
+            server.wait_until_all_are_gone()
+            senders.wait()
+        with serving(tmp_path, **settings) as server:
+            token = server.token()
+            for batch, entries in senders.unanswered.items():
+                body = {"entries": entries, "batchId": batch}
+                assert server.post(path, body, token).data["accepted"] == 300
+            # Found by the words, which are stored in the same transaction.
+            last = f"{min(senders.acknowledged)} 299"
+            found = server.get(f"{path}?q=%22{quote(last)}%22", token).data
+            assert [entry["message"] for entry in found] == [last]
+            server.process.terminate()
+            assert server.process.wait(timeout=20) == 0
+        database = tmp_path / "data" / "cms-services.sqlite3"
+        assert rows(database, "PRAGMA integrity_check") == [("ok",)]
+        stored = Counter(
+            message.split()[0] for (message,) in rows(database, "SELECT message FROM log_entries")
+        )
+        assert stored == dict.fromkeys(senders.acknowledged | set(senders.unanswered), 300)
+        assert rows(database, "SELECT SUM(entries) FROM log_volumes") == [(300 * len(stored),)]

@@ -135,6 +135,23 @@ class TestASignal:
             names = {name for (name,) in database.execute("SELECT name FROM services")}
         assert names == {"Slow", "Late"}
 
+    def test_a_log_that_is_followed_does_not_hold_it_up(self, tmp_path: Path) -> None:
+        with serving(tmp_path) as server, ThreadPoolExecutor(1) as pool:
+            token = server.token()
+            service = server.post("/api/services", {"name": "S", "type": "api"}, token).data
+            path = f"/api/services/{service['id']}/logs"
+            tail = pool.submit(server.get, f"{path}/tail", token)
+            time.sleep(1)
+            entry = {"level": "info", "message": "hello"}
+            server.post(path, {"entries": [entry]}, token)
+            time.sleep(1)
+            server.process.terminate()
+            told = tail.result(10)
+            assert told.headers["X-Accel-Buffering"] == "no"
+            assert told.body.count(b"data: ") == 1
+            assert b'"message":"hello"' in told.body
+            assert server.process.wait(timeout=10) == 0
+
     def test_ctrl_c_while_the_worker_still_begins_leaves_no_traceback(
         self, tmp_path: Path, slow_worker: dict[str, str]
     ) -> None:

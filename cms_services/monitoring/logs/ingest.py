@@ -1,44 +1,178 @@
-"""Storing log entries, whatever door or protocol brought them."""
+"""Storing log entries, whatever door or protocol they come by."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select
+import orjson
+from sqlalchemy import Connection, func, insert, select
 
-from cms_services.clock import now
+from cms_services.actor import Actor
+from cms_services.catalogue.access import load_service
+from cms_services.catalogue.models import Service
+from cms_services.clock import now, to_wire
 from cms_services.extensions import db
-from cms_services.monitoring.batches import Stored
-from cms_services.monitoring.logs.models import LogEntry
+from cms_services.monitoring.batches import Rejected, Stored, answer_to_batch, keep_batch
+from cms_services.monitoring.logs.masking import mask_entry, may_have_secret
+from cms_services.monitoring.logs.models import LogBlock, LogEntry
+from cms_services.monitoring.logs.retention import retention_of
+from cms_services.monitoring.logs.terms import service_term, terms_of
 from cms_services.monitoring.logs.values import NewLogEntry
+from cms_services.monitoring.logs.volumes import count_entries
+from cms_services.settings import current_settings
 
-_ASKED_AT_ONCE = 500
+BATCH_KIND = "logs"
+# How far the clock of a sender may be ahead.
+LONGEST_AHEAD = timedelta(hours=24)
+_BLOCK = 250
+# A statement has room for so many parameters, and PostgreSQL for 65,535.
+_IDS_AT_ONCE = 1000
+
+
+def add_entries(
+    actor: Actor,
+    identifier: str,
+    entries: Sequence[NewLogEntry],
+    batch_id: str | None,
+    masking: bool,
+    rejected: Sequence[Rejected] = (),
+) -> Stored:
+    """Add a batch to the log of a service that the caller may write to.
+
+    `rejected` were found bad before. A batch whose id was stored already is answered as then, and
+    changes nothing. Raises IntegrityError (SQLAlchemy) where another request stores the same batch
+    or the same entries at this moment: the caller begins anew.
+    """
+    service = load_service(actor, identifier, for_change=True, lock=False)
+    if batch_id is not None:
+        answer = answer_to_batch(service.id, BATCH_KIND, batch_id)
+        if answer is not None:
+            return Stored(answer["accepted"], [Rejected(*each) for each in answer["rejected"]])
+    stored = store_entries(service.id, entries, masking=masking)
+    stored.rejected = sorted([*rejected, *stored.rejected], key=lambda each: each.index)
+    if batch_id is not None:
+        told = [[each.index, each.message] for each in stored.rejected]
+        answer = {"accepted": stored.accepted, "rejected": told}
+        keep_batch(service.id, BATCH_KIND, batch_id, answer)
+    return stored
 
 
 def store_entries(service_id: str, entries: Sequence[NewLogEntry], *, masking: bool) -> Stored:
-    """Add entries to the log of a service, given by its row's id."""
-    given = [entry.client_id for entry in entries if entry.client_id]
-    known: set[str | None] = set()
-    for start in range(0, len(given), _ASKED_AT_ONCE):
-        some = LogEntry.client_id.in_(given[start : start + _ASKED_AT_ONCE])
-        query = select(LogEntry.client_id).where(LogEntry.service_id == service_id, some)
-        known.update(db.session.scalars(query))
-    rows = []
+    """Add entries to the log of the service with this row id.
+
+    One whose own id is there already counts, and is not added again. Rejected by its index is one
+    that is older than what the service keeps, or more than LONGEST_AHEAD ahead.
+    """
+    moment = now()
+    oldest, newest = moment - _retention(service_id), moment + LONGEST_AHEAD
+    known = _known_client_ids(service_id, [e.client_id for e in entries if e.client_id is not None])
+    stored = Stored()
+    rows: list[dict[str, Any]] = []
     for entry in entries:
+        at = entry.at.astimezone(UTC) if entry.at else moment
+        if not oldest <= at <= newest:
+            stored.rejected.append(Rejected(entry.index, _out_of_time(oldest, newest)))
+            continue
+        stored.accepted += 1
         if entry.client_id is not None:
             if entry.client_id in known:
                 continue
             known.add(entry.client_id)
-        rows.append(
-            {
-                "service_id": service_id,
-                "client_id": entry.client_id,
-                "at": entry.at or now(),
-                "level": entry.level,
-                "message": entry.message,
-                "source": entry.source,
-                "attributes": entry.attributes,
-                "trace_id": entry.trace_id,
-            }
-        )
+        rows.append(_row(service_id, entry, at, masking))
     if rows:
-        db.session.execute(insert(LogEntry), rows)
-    return Stored(accepted=len(entries))
+        connection = db.session.connection()
+        for begin in range(0, len(rows), _BLOCK):
+            _insert_block(connection, service_id, rows[begin : begin + _BLOCK])
+        count_entries(
+            connection, service_id, ((row["at"], row["level"], row["size"]) for row in rows)
+        )
+    return stored
+
+
+def _row(service_id: str, entry: NewLogEntry, at: datetime, masking: bool) -> dict[str, Any]:
+    document = orjson.dumps(entry.attributes).decode() if entry.attributes else ""
+    if masking and may_have_secret(f"{entry.message}\n{entry.source}\n{document}"):
+        mask_entry(entry)
+    message, attributes = entry.message, entry.attributes
+    size = len(document) + len(entry.source)
+    size += len(message) if message.isascii() else len(message.encode())
+    return {
+        "service_id": service_id,
+        "client_id": entry.client_id,
+        "at": at,
+        "level": entry.level,
+        "message": message,
+        "source": entry.source,
+        "attributes": attributes,
+        "trace_id": entry.trace_id,
+        "terms": terms_of(message, attributes),
+        "size": size,
+    }
+
+
+def _insert_block(connection: Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        ids = _insert_into_sqlite(connection, rows)
+    else:
+        new = connection.execute(insert(LogEntry).returning(LogEntry.id), rows).scalars().all()
+        ids = min(new), max(new)
+    terms = {service_term(service_id)}
+    for row in rows:
+        terms.update(row["terms"].split())
+    moments = [row["at"] for row in rows]
+    block = {
+        "service_id": service_id,
+        "first_id": ids[0],
+        "last_id": ids[1],
+        "first_at": min(moments),
+        "last_at": max(moments),
+        "terms": " ".join(sorted(terms)),
+    }
+    connection.execute(insert(LogBlock), block)
+
+
+def _insert_into_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> tuple[int, int]:
+    """Insert by the driver itself, which halves the time. Returns the first and the last id.
+
+    Nobody else writes within this transaction, so the ids are known beforehand.
+    """
+    first = (connection.scalar(select(func.max(LogEntry.id))) or 0) + 1
+    as_stored = [
+        row
+        | {
+            "id": number,
+            "at": row["at"].isoformat(" ", "microseconds")[:26],
+            "attributes": orjson.dumps(row["attributes"]).decode() if row["attributes"] else "{}",
+        }
+        for number, row in enumerate(rows, first)
+    ]
+    names = list(as_stored[0])
+    places = ", ".join(f":{name}" for name in names)
+    connection.exec_driver_sql(
+        f"INSERT INTO log_entries ({', '.join(names)}) VALUES ({places})",  # noqa: S608 - our names
+        as_stored,
+    )
+    return first, first + len(rows) - 1
+
+
+def _retention(service_id: str) -> timedelta:
+    configuration = db.session.scalar(select(Service.config).where(Service.id == service_id))
+    return retention_of(configuration, current_settings().log_retention)
+
+
+def _known_client_ids(service_id: str, client_ids: Sequence[str]) -> set[str]:
+    known: set[str] = set()
+    for start in range(0, len(client_ids), _IDS_AT_ONCE):
+        query = select(LogEntry.client_id).where(
+            LogEntry.service_id == service_id,
+            LogEntry.client_id.in_(client_ids[start : start + _IDS_AT_ONCE]),
+        )
+        known.update(str(client_id) for client_id in db.session.scalars(query))
+    return known
+
+
+def _out_of_time(oldest: datetime, newest: datetime) -> str:
+    return (
+        f"timestamp: Takes a time from {to_wire(oldest)}, since when entries are kept, "
+        f"to {to_wire(newest)}."
+    )

@@ -1,9 +1,9 @@
-"""Log entries, and how much of them each service has."""
+"""Log entries, the blocks that searching finds them by, and how much of them each service has."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import DDL, BigInteger, ForeignKey, Index, Integer, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cms_services.database import DOCUMENT, IDENTIFIER, LONG_TEXT, SEQUENCE, WORD, Moment
@@ -25,6 +25,10 @@ class LogEntry(Model):
     source: Mapped[str] = mapped_column(IDENTIFIER, default="")
     attributes: Mapped[dict[str, Any]] = mapped_column(DOCUMENT, default=dict)
     trace_id: Mapped[str | None] = mapped_column(WORD)
+    # What it is found by; terms.py says how.
+    terms: Mapped[str | None] = mapped_column(LONG_TEXT, default="")
+    # In bytes, of what the sender gave.
+    size: Mapped[int] = mapped_column(Integer, server_default="0")
 
     __table_args__ = (
         Index("ix_log_entries_newest", "service_id", "at", "id"),
@@ -32,6 +36,29 @@ class LogEntry(Model):
         Index("ix_log_entries_trace", "service_id", "trace_id", "at"),
         UniqueConstraint("service_id", "client_id"),
     )
+
+
+class LogBlock(Model):
+    """Entries that were stored together, and each of their terms once.
+
+    The full-text index is over these: it is a small part of one over every entry, so that
+    writing it costs little, and reading a whole block costs little too. Entries with ids in between
+    may belong to other blocks.
+    """
+
+    __tablename__ = "log_blocks"
+
+    id: Mapped[int] = mapped_column(SEQUENCE, primary_key=True)
+    service_id: Mapped[str] = mapped_column(
+        IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE")
+    )
+    first_id: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(Moment)
+    last_at: Mapped[datetime] = mapped_column(Moment)
+    terms: Mapped[str] = mapped_column(LONG_TEXT)
+
+    __table_args__ = (Index("ix_log_blocks_newest", "service_id", "last_at", "id"),)
 
 
 class LogVolume(Model):
@@ -49,3 +76,31 @@ class LogVolume(Model):
     level: Mapped[str] = mapped_column(WORD, primary_key=True)
     entries: Mapped[int] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
+
+
+# The index of a block's terms, which each database makes its own way and keeps by itself. Terms are
+# ASCII with blanks in between, so none of its own rules for words comes into play. The table
+# of SQLite has no copy of them, and says only which blocks have a term.
+FULL_TEXT_INDEX: dict[str, tuple[str, ...]] = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE log_block_terms USING fts5(terms, content='log_blocks',"
+        " content_rowid='id', tokenize=\"ascii tokenchars '_'\", detail=none, columnsize=0)",
+        "CREATE TRIGGER log_block_is_new AFTER INSERT ON log_blocks BEGIN"
+        " INSERT INTO log_block_terms(rowid, terms) VALUES (new.id, new.terms); END",
+        "CREATE TRIGGER log_block_is_gone AFTER DELETE ON log_blocks BEGIN"
+        " INSERT INTO log_block_terms(log_block_terms, rowid, terms)"
+        " VALUES ('delete', old.id, old.terms); END",
+    ),
+    "postgresql": (
+        "CREATE INDEX ix_log_blocks_terms ON log_blocks"
+        " USING gin (array_to_tsvector(string_to_array(terms, ' ')))",
+    ),
+    "mysql": ("CREATE FULLTEXT INDEX ix_log_blocks_terms ON log_blocks (terms)",),
+}
+
+for _dialect, _statements in FULL_TEXT_INDEX.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+        event.listen(LogBlock.__table__, "after_create", _ddl)
+_ddl = DDL("DROP TABLE log_block_terms").execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
+event.listen(LogBlock.__table__, "before_drop", _ddl)

@@ -1,0 +1,127 @@
+"""What log entries are found by: terms, in a form that all databases index and compare alike.
+
+A word is a run of letters, digits and underscores, or one character of a script that puts no blanks
+between words. A term is a word folded to lower case (Unicode, NFKC), with what is not ASCII spelt
+by its number, behind a mark: so no database's own idea of words, accents, stop words or least
+lengths counts. Attributes are terms too, a hash of each name and value.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+# MariaDB indexes no word of less than 3 letters, or of more than 84.
+_WORD_MARK = "__"
+_ATTRIBUTE_MARK = "_a"
+_SERVICE_MARK = "_s"
+_LONGEST = 80
+_MOST_ATTRIBUTES = 64
+_LONGEST_VALUE = 1024
+
+_WORD_OF_ASCII = {
+    code: chr(code).lower() if chr(code).isalnum() or chr(code) == "_" else " "
+    for code in range(128)
+}
+# Han, kana and Thai: a search for a part of what is written together finds it.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_PART_OF_QUERY = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Words that follow each other. Where `is_open`, the last is the beginning of one."""
+
+    terms: tuple[str, ...]
+    is_open: bool = False
+    is_excluded: bool = False
+
+    @property
+    def text(self) -> str:
+        """What an entry's terms contain where this is in it."""
+        return f" {' '.join(self.terms)}{'' if self.is_open else ' '}"
+
+
+def terms_of(message: str, attributes: Mapping[str, Any]) -> str:
+    """An entry's terms: words in order, then attributes, with a blank around each."""
+    words = _words(message)
+    text = f" {_WORD_MARK}{f' {_WORD_MARK}'.join(words)} " if words else " "
+    if attributes:
+        hashes = {_attribute_term(name, value) for name, value in _scalars(attributes)}
+        text += "".join(f"{each} " for each in hashes)
+    return text
+
+
+def parse_query(q: str) -> list[Sought]:
+    """What a search asks for: words, "phrases", and either behind a minus sign.
+
+    Empty where there is no word in it.
+    """
+    sought = []
+    for minus, phrase, bare in _PART_OF_QUERY.findall(q):
+        terms = tuple(f"{_WORD_MARK}{word}" for word in _words(phrase or bare))
+        if terms:
+            sought.append(Sought(terms, is_open=bool(bare), is_excluded=bool(minus)))
+    return sought
+
+
+def sought_attribute(name: str, value: str) -> Sought:
+    """An attribute that is equal to a value: a text, or the JSON of another scalar."""
+    return Sought((_attribute_term(name, value),))
+
+
+def service_term(service_id: str) -> str:
+    """The term of all that a service wrote."""
+    return _SERVICE_MARK + blake2b(service_id.encode(), digest_size=8).hexdigest()
+
+
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        words = text.translate(_WORD_OF_ASCII).split()
+    else:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        words = [_BEYOND_ASCII.sub(_spelt, word) for word in _WORD.findall(folded)]
+    if len(text) > _LONGEST or not text.isascii():
+        return [word[:_LONGEST] for word in words]
+    return words
+
+
+def _spelt(match: re.Match[str]) -> str:
+    return f"_{ord(match[0]):x}_"
+
+
+# Most values are the same few again and again.
+@lru_cache(maxsize=16_384)
+def _attribute_term(name: str, value: str) -> str:
+    told = f"{name}\0{value}".encode("utf-8", "surrogatepass")
+    return _ATTRIBUTE_MARK + blake2b(told, digest_size=8).hexdigest()
+
+
+def _scalars(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The first of an entry's scalar attributes, those within objects by their dotted names."""
+    left = _MOST_ATTRIBUTES
+    waiting = [("", attributes)]
+    while waiting:
+        prefix, present = waiting.pop()
+        for name, value in present.items():
+            if isinstance(value, str):
+                text = value
+            elif isinstance(value, dict):
+                waiting.append((f"{prefix}{name}.", value))
+                continue
+            elif isinstance(value, list):
+                continue
+            else:
+                text = orjson.dumps(value).decode()
+            if len(text) <= _LONGEST_VALUE:
+                yield prefix + name, text
+                left -= 1
+                if not left:
+                    return
