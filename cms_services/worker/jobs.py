@@ -11,7 +11,7 @@ from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
-from cms_services.monitoring.health.reports import prune_reports
+from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.logs.entries import prune_entries
 from cms_services.monitoring.metrics.samples import prune_samples
 from cms_services.settings import Settings
@@ -47,7 +47,7 @@ JOBS = (
     Job(
         "prune health reports",
         timedelta(minutes=1),
-        lambda settings: prune_reports(settings.health_retention),
+        lambda settings: prune_health(settings.health_retention),
     ),
     Job("prune idempotency keys", timedelta(hours=1), lambda settings: prune_keys()),
     Job("prune ended sessions", timedelta(hours=1), lambda settings: prune_sessions()),
