@@ -34,7 +34,7 @@ from cms_services import create_app
 from cms_services.accounts.models import User
 from cms_services.catalogue.models import Service
 from cms_services.clock import now
-from cms_services.database import new_id
+from cms_services.database import begin_writing, new_id
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.synchronising import synchronise
@@ -156,7 +156,9 @@ def _set_dues(dues: dict[str, float]) -> dict[str, float]:
     table: Any = known.__table__
     statement = update(table).where(table.c.service_id == bindparam("id_"))
     statement = statement.values(states=bindparam("states_"), due_at=bindparam("due"))
-    db.session.connection(execution_options={"writes": True}).execute(statement, rows)
+    db.session.rollback()
+    begin_writing(db.session())
+    db.session.connection().execute(statement, rows)
     db.session.commit()
     return {f"/{name.partition('-')[0]}": due for name, due in dues.items()}
 

@@ -35,6 +35,8 @@ class Target(http.server.ThreadingHTTPServer):
         self.seconds = 0.0
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.lock = threading.Lock()
+        # How many calls were being answered at one time, at most.
+        self.at_once = self.most_at_once = 0
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
@@ -44,7 +46,11 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.calls[self.path] += 1
             self.server.at.setdefault(self.path, clock.now())
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         time.sleep(self.server.seconds)
+        with self.server.lock:
+            self.server.at_once -= 1
         self.send_response(self.server.statuses.get(self.path, 200))
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -109,11 +109,18 @@ def lease_of(service_id: str) -> tuple[str | None, datetime | None]:
 
 
 def make_due(service_id: str, moment: datetime) -> None:
-    """Let a service that is checked at all be due at a moment, where it would be later."""
+    """Let a service that is checked at all be due at a moment, where it would be later.
+
+    Whoever runs its checks just now may have looked already, and leaves this moment as it is.
+    """
     table = _TABLE.c
     db.session.execute(
         update(_TABLE)
-        .where(table.service_id == service_id, table.due_at > moment)
+        .where(
+            table.service_id == service_id,
+            table.due_at.is_not(None),
+            or_(table.due_at > moment, table.lease_holder.is_not(None)),
+        )
         .values(due_at=moment)
     )
 
