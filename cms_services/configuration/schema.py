@@ -12,6 +12,7 @@ from marshmallow import fields as plain
 from marshmallow.validate import Length
 
 from cms_services.configuration import fields
+from cms_services.configuration.checks import Check, Scrapes
 from cms_services.vocabulary import Family, LogLevel
 
 _MOST_LISTED = 200
@@ -72,8 +73,7 @@ class HealthCheck(Section):
     url = fields.HttpUrl()
     interval = fields.Duration("5s", "24h")
     timeout = fields.Duration("1ms", "24h")
-    # What each of them is, the monitoring says when it runs them.
-    checks = plain.List(fields.Anything(), validate=Length(max=_MOST_LISTED))
+    checks = plain.List(Check(), validate=Length(max=_MOST_LISTED))
 
     @validates_schema
     def _timeout_within_interval(self, data: dict[str, Any], **_: Any) -> None:
@@ -145,9 +145,8 @@ class ComponentConfiguration(Section):
     exports = _texts(255)
     networking = plain.Nested(Networking)
     health_check = plain.Nested(HealthCheck, data_key="healthCheck")
-    health_checks = plain.List(
-        fields.Anything(), data_key="healthChecks", validate=Length(max=_MOST_LISTED)
-    )
+    health_checks = plain.List(Check(), data_key="healthChecks", validate=Length(max=_MOST_LISTED))
+    metrics = Scrapes()
     logging = plain.Nested(Logging)
     databases = _several(Database)
     external_apis = plain.List(

@@ -86,7 +86,7 @@ def sealed(document: Document, previous: Document, service_id: str, vault: Vault
         if plain == MASK and path in known:
             kept = known[path]
             # An imported document holds it unsealed.
-            return kept if _is_sealed(kept) else sealed_as(path, _plain_text(kept))
+            return kept if is_sealed(kept) else sealed_as(path, _plain_text(kept))
         if plain == MASK and (secret or _is_secret_field(path)):
             problems[path_text(path)] = ["No secret is stored here that could be kept; send it."]
             return value
@@ -109,10 +109,10 @@ def opened(document: Document, service_id: str, vault: Vault) -> Document:
     """
 
     def open_place(path: Path, value: Any) -> Any:
-        if _is_sealed(value):
+        if is_sealed(value):
             return Opened(vault.open(value[_SEALED], secret_context(service_id, path_text(path))))
         if _is_marked(value):
-            return KEPT if _is_sealed(value["value"]) else value | {"value": Opened(value["value"])}
+            return KEPT if is_sealed(value["value"]) else value | {"value": Opened(value["value"])}
         shown = _masked_place(path, value)
         # An imported document holds it unsealed.
         return Opened(_plain_text(value)) if shown == MASK != value else shown
@@ -140,7 +140,7 @@ def with_sealed_values(document: Document, values: Mapping[str, str]) -> Documen
     """A stored document with others in the places of some of its sealed values."""
 
     def put(path: Path, value: Any) -> Any:
-        if not _is_sealed(value):
+        if not is_sealed(value):
             return KEPT
         return value | {_SEALED: values.get(path_text(path), value[_SEALED])}
 
@@ -167,11 +167,16 @@ def is_secret_form(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == _FORM and value["secret"] in (*_YES, *_NO)
 
 
+def is_sealed(value: Any) -> bool:
+    """Whether the value is a sealed secret of a stored document."""
+    return isinstance(value, dict) and value.keys() == {"secret", _SEALED}
+
+
 def _masked_place(path: Path, value: Any) -> Any:
     if _is_variable(path):
         # An imported row can hold the form in which a secret is posted; that is not shown either.
         return MASK if _is_secret_variable(value) else value
-    if _is_sealed(value) or (is_secret_form(value) and value["secret"] in _YES):
+    if is_sealed(value) or (is_secret_form(value) and value["secret"] in _YES):
         return MASK
     if _is_secret_field(path) and value not in (None, ""):
         return MASK
@@ -186,7 +191,7 @@ def _may_hold_one(value: Any) -> bool:
 
 
 def _may_be_secret(path: Path, value: Any, was_secret: bool) -> bool:
-    if _is_variable(path) or _is_sealed(value) or _is_marked(value):
+    if _is_variable(path) or is_sealed(value) or _is_marked(value):
         return True
     if _is_secret_field(path):
         return value not in (None, "")
@@ -242,16 +247,12 @@ def _is_marked(value: Any) -> bool:
         isinstance(value, dict)
         and value.keys() > _FORM
         and value["secret"] in _YES
-        and (isinstance(value["value"], str) or _is_sealed(value["value"]))
+        and (isinstance(value["value"], str) or is_sealed(value["value"]))
     )
 
 
-def _is_sealed(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"secret", _SEALED}
-
-
 def _sealed_places(document: Any) -> list[tuple[Path, Any]]:
-    return [(path, value) for path, value in places(document) if _is_sealed(value)]
+    return [(path, value) for path, value in places(document) if is_sealed(value)]
 
 
 def _secret_places(document: Any) -> dict[Path, Any]:

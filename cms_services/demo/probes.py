@@ -7,16 +7,11 @@ from typing import Any
 from sqlalchemy import insert
 
 from cms_services.catalogue.models import Service
-from cms_services.clock import to_wire
 from cms_services.demo.days import Incident, reproducible
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import HealthReport
-from cms_services.monitoring.probes.checks import (
-    Check,
-    CheckResult,
-    declared_checks,
-    overall_status,
-)
+from cms_services.monitoring.probes.declared import Check, declared_checks
+from cms_services.monitoring.probes.results import CheckResult, overall_status
 from cms_services.vocabulary import HealthStatus, Status
 
 _EVERY = timedelta(minutes=30)
@@ -64,9 +59,10 @@ def _result(
     if check.type == "tcp":
         elapsed, message = round(elapsed / 12, 2), "Connected"
     elif check.type == "response_time":
-        message = f"{elapsed:.0f} ms, limit {check.limit_ms:.0f} ms"
-        if elapsed > check.limit_ms:
+        limit_ms = 1000 * check.options.get("limit", 1)
+        message = f"{elapsed:.0f} ms, limit {limit_ms:.0f} ms"
+        if elapsed > limit_ms:
             status = HealthStatus.DEGRADED
     elif severity > _DOWN:
         status, message = HealthStatus.UNHEALTHY, "HTTP 503"
-    return CheckResult(check.name, check.type, status, message, to_wire(at), elapsed)
+    return CheckResult(check.name, check.type, status, message, at, elapsed)

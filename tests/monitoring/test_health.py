@@ -95,7 +95,6 @@ class TestReports:
             ([{"type": "http", "target": "/health"}, {"type": "smell"}], "healthy"),
             ([{"type": "smell"}], "unknown"),
             ([{"type": "http", "target": "ftp://x"}], "unknown"),
-            ([{"type": "http", "target": "/health", "timeout": "soon"}], "unknown"),
             (["http"], "unknown"),
             ([{"type": "tcp", "target": "nonsense"}], "unknown"),
         ],

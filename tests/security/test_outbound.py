@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from cms_services.monitoring.probes.declared import declared_checks
+from cms_services.monitoring.probes.running import Surroundings, run_checks_now
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +22,6 @@ from cryptography.x509.oid import NameOID
 
 from cms_services import outbound
 from cms_services.clock import now
-from cms_services.monitoring.probes.checks import declared_checks, run_checks
 from cms_services.outbound import AddressPolicy, AddressRefused, Answer, Unreachable
 from tests.security.targets import (
     ALLOWED,
@@ -350,7 +351,7 @@ class TestChecks:
     @pytest.mark.parametrize("kind", ["http", "tcp", "response_time"])
     def test_a_strange_target_spoils_no_report(self, kind: str, target: str) -> None:
         checks = declared_checks({"healthChecks": [{"type": kind, "target": target}]})
-        (result,) = run_checks(checks, NOBODY)
+        (result,) = run_checks_now(checks, Surroundings(NOBODY))
         assert result.status in ("unknown", "unhealthy")
         assert result.message
 
@@ -358,7 +359,9 @@ class TestChecks:
         one = {"type": "tcp", "target": "10.0.0.1:1"}
         checks = declared_checks({"healthChecks": [one] * 20})
         assert len(checks) == 20
-        results = run_checks(declared_checks({"healthChecks": [one] * 5000}), NOBODY)
+        results = run_checks_now(
+            declared_checks({"healthChecks": [one] * 5000}), Surroundings(NOBODY)
+        )
         assert len(results) == 21
         assert results[-1].status == "unknown"
         assert "at most 20 checks" in results[-1].message
@@ -371,7 +374,7 @@ class TestChecks:
         with serving(target):
             url = f"https://{ALLOWED}:{target.server_port}/ok"
             checks = declared_checks({"healthCheck": {"url": url}})
-            (result,) = run_checks(checks, POLICY)
+            (result,) = run_checks_now(checks, Surroundings(POLICY))
         assert result.status == "unhealthy"
         assert "Certificate" in result.message
         assert target.asked == []
@@ -404,6 +407,11 @@ CLIENTS: dict[str, set[str]] = {
     "aiohttp": {"outbound.py"},
     "smtplib": {"mail/delivery.py"},
     "redis": {"api/status.py", "revocations.py", "web/limits.py"},
+    # Each gets an address, or a socket, that the policy permitted.
+    "psycopg": {"monitoring/probes/database_checks.py"},
+    "pymysql": {"monitoring/probes/database_checks.py"},
+    "dns": {"monitoring/probes/dns_checks.py"},
+    "pymongo": set(),
     "urllib.request": set(),
     "http.client": set(),
     "requests": set(),

@@ -1,73 +1,111 @@
-"""Running checks."""
+"""Running checks side by side: nothing is raised, and none takes longer than its timeout."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from cms_services.clock import now
-from cms_services.monitoring.probes import checks as interim
+from cms_services.monitoring.probes.database_checks import check_database
 from cms_services.monitoring.probes.declared import Check
-from cms_services.monitoring.probes.results import CheckResult
-from cms_services.outbound import AddressPolicy
-from cms_services.vocabulary import HealthStatus
+from cms_services.monitoring.probes.dns_checks import check_names
+from cms_services.monitoring.probes.http_checks import check_http, check_response_time
+from cms_services.monitoring.probes.reported_checks import check_heartbeat, check_memory
+from cms_services.monitoring.probes.results import (
+    LONGEST_MESSAGE,
+    CheckResult,
+    Outcome,
+    overall_status,
+    unhealthy,
+    unknown,
+)
+from cms_services.monitoring.probes.scrapes import Scraped, run_scrape
+from cms_services.monitoring.probes.secrets_of_checks import without_secrets
+from cms_services.monitoring.probes.socket_checks import check_tcp, check_tls
+from cms_services.monitoring.probes.surroundings import Beat, MemoryUse, Surroundings
+from cms_services.outbound import AddressRefused, Unreachable
 
+__all__ = [
+    "Beat",
+    "CheckResult",
+    "MemoryUse",
+    "Scraped",
+    "Surroundings",
+    "overall_status",
+    "run_checks",
+    "run_checks_now",
+    "run_scrape",
+]
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    at: datetime
-    failed: bool
-    message: str
-    duration_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryUse:
-    megabytes: float
-    at: datetime
-
-
-@dataclass
-class Surroundings:
-    policy: AddressPolicy
-    heartbeats: Mapping[str, Beat] = field(default_factory=dict)
-    memory: MemoryUse | None = None
-    now: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scraped:
-    name: str
-    at: datetime
-    status: HealthStatus
-    text: str
-    message: str
+_log = logging.getLogger(__name__)
+# Somebody waits for them, with a thread of the web server.
+_LONGEST_BY_HAND = 15.0
 
 
 async def run_checks(checks: Sequence[Check], surroundings: Surroundings) -> list[CheckResult]:
+    """Run a service's checks side by side, and give their results in the same order.
+
+    Takes no longer than the longest timeout among them. Whatever goes wrong is a result: unhealthy
+    where the target fails, unknown where it can't be asked.
+    """
+    if len(checks) == 1:
+        return [await _run(checks[0], surroundings)]
     return list(await asyncio.gather(*(_run(check, surroundings) for check in checks)))
 
 
 def run_checks_now(checks: Sequence[Check], surroundings: Surroundings) -> list[CheckResult]:
-    return asyncio.run(run_checks(checks, surroundings)) if checks else []
-
-
-async def run_scrape(check: Check, surroundings: Surroundings) -> Scraped:
-    raise NotImplementedError
+    """Run checks in a loop of their own, for somebody who waits: 15 s at most."""
+    if not checks:
+        return []
+    short = [replace(each, timeout=min(each.timeout, _LONGEST_BY_HAND)) for each in checks]
+    return asyncio.run(run_checks(short, surroundings))
 
 
 async def _run(check: Check, surroundings: Surroundings) -> CheckResult:
-    if check.type == "heartbeat":
-        beat = surroundings.heartbeats.get(check.name)
-        if beat is None:
-            return CheckResult(check.name, check.type, HealthStatus.UNKNOWN, "Never.", now(), None)
-        bad = beat.failed or (now() - beat.at).total_seconds() > check.interval
-        status = HealthStatus.UNHEALTHY if bad else HealthStatus.HEALTHY
-        return CheckResult(check.name, check.type, status, beat.message or "Beat", now(), None)
-    old = interim.Check(
-        check.name, check.type, check.target, check.timeout, check.options.get("limit_ms", 0.0)
-    )
-    result = await interim._run_one(old, surroundings.policy)
+    outcome = await _outcome(check, surroundings)
+    elapsed = outcome.elapsed_ms
     return CheckResult(
-        result.name, result.type, result.status, result.message, now(), result.response_time_ms
+        check.name,
+        check.type,
+        outcome.status,
+        without_secrets(outcome.message, check)[:LONGEST_MESSAGE],
+        now(),
+        None if elapsed is None else round(elapsed, 2),
+        outcome.details,
     )
+
+
+async def _outcome(check: Check, surroundings: Surroundings) -> Outcome:
+    try:
+        if check.problem is not None:
+            raise ValueError(check.problem)
+        if check.has_secrets:
+            raise ValueError("its secrets were not opened")
+        async with asyncio.timeout(check.timeout):
+            return await _RUNNERS[check.type](check, surroundings)
+    except AddressRefused as error:
+        return unknown(f"Not checked: {error}.")
+    except TimeoutError:
+        return unhealthy(f"No answer within {check.timeout:g} s.")
+    except ValueError as error:
+        return unknown(f"Not checked: {str(error).rstrip('.')}.")
+    except Unreachable as error:
+        return unhealthy(f"No connection: {error}.")
+    except Exception:
+        # One odd target must not take the others' results along.
+        _log.exception("A %s check could not be run", check.type)
+        return unknown("Not checked: an error of ours, which the log has.")
+
+
+_RUNNERS: dict[str, Callable[[Check, Surroundings], Awaitable[Outcome]]] = {
+    "http": check_http,
+    "https": check_http,
+    "external_apis": check_http,
+    "response_time": check_response_time,
+    "tcp": check_tcp,
+    "tls": check_tls,
+    "dns": check_names,
+    "database_connection": check_database,
+    "memory_usage": check_memory,
+    "heartbeat": check_heartbeat,
+}
