@@ -76,7 +76,7 @@ def _measure(options: argparse.Namespace, settings: dict[str, str], folder: Path
         with app.app_context():
             _seed(options.services, port)
             synchronise(now())
-            dues = _dues(now() + timedelta(seconds=8))
+            _dues(now() + timedelta(hours=1))
         print(f"seeded and scheduled in {time.monotonic() - begun:.1f} s")
         os.sched_setaffinity(0, {_WEB_CORE})
         with gunicorn("cms_services:create_app()", "/healthz", settings, 1, 4) as base:
@@ -84,10 +84,12 @@ def _measure(options: argparse.Namespace, settings: dict[str, str], folder: Path
             _load(base, cookie)
             idle = _load(base, cookie)
             os.sched_setaffinity(0, {_WORKER_CORE})
-            with app.app_context():
-                dues = _dues(now() + timedelta(seconds=4))
             with _worker(settings) as worker:
                 os.sched_setaffinity(0, {_WEB_CORE})
+                assert worker.stdout is not None
+                worker.stdout.readline()
+                with app.app_context():
+                    dues = _dues(now() + timedelta(seconds=4))
                 first = min(dues.values())
                 time.sleep(max(0.0, first - time.time()))
                 beside = _while_checking(base, cookie, options.seconds)
@@ -96,16 +98,17 @@ def _measure(options: argparse.Namespace, settings: dict[str, str], folder: Path
                 with app.app_context():
                     burst = _all_at_once(app)
                 print(f"worker: {_cpu(worker.pid):.0%} of its core")
-            _tell_batches(worker)
+                _tell_batches(worker)
     with app.app_context():
         db.engine.dispose()
     _tell(calls, dues, last, burst[0])
     most = sum(1 for _, at in _read(calls) if at >= burst[0]) / (burst[1] - burst[0])
     print(f"most: {most:.0f} checks a second, with {options.services} due at once")
-    ratio = sum(each.rate for each in beside) / len(beside) / idle.rate
-    print(f"getServices: {idle.rate:.0f}/s alone, "
-          f"{', '.join(f'{each.rate:.0f}' for each in beside)}/s beside it: {ratio:.0%}; "
-          f"p99 {idle.p99:.0f} ms alone, {max(each.p99 for each in beside):.0f} beside")  # fmt: skip
+    rates = [each.rate for each in beside]
+    print(f"getServices: {idle.rate:.0f}/s alone (p99 {idle.p99:.0f} ms), beside it "
+          f"{', '.join(f'{each:.0f}' for each in rates)}/s "
+          f"(p99 {max(each.p99 for each in beside):.0f} ms): "
+          f"{sum(rates) / len(rates) / idle.rate:.0%}")  # fmt: skip
 
 
 def _while_checking(base: str, cookie: str, seconds: int) -> list[Load]:
@@ -166,7 +169,7 @@ def _set_dues(dues: dict[str, float]) -> dict[str, float]:
 def _all_at_once(app: Flask) -> tuple[float, float]:
     """Make all services due now, and wait until all were checked. When it began and ended."""
     known = MonitoredService
-    due = now()
+    due = now().replace(microsecond=0)
     query = select(known.service_id).where(known.due_at.is_not(None))
     _set_dues(dict.fromkeys(db.session.scalars(query).all(), due.timestamp()))
     begun = time.time()
@@ -222,35 +225,34 @@ def _target(calls: Path) -> Iterator[int]:
 def _worker(settings: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "benchmarks.checks", "--role", "worker"]
     environment = os.environ | settings
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
 
 
 async def _work() -> None:
     """What `cms-services worker` does about checks, alone."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await probe_until(create_app(os.environ), stop)
+    app = create_app(os.environ)
+    print("ready", flush=True)
+    await probe_until(app, stop)
     name = "cms_check_batch_size"
     found = {each: REGISTRY.get_sample_value(f"{name}_{each}") for each in ("sum", "count")}
     print(json.dumps(found))
 
 
 def _tell_batches(worker: "subprocess.Popen[str]") -> None:
-    assert worker.stdout is not None
-    for line in worker.stdout.read().splitlines():
+    worker.send_signal(signal.SIGTERM)
+    for line in worker.communicate(timeout=60)[0].splitlines():
         if line.startswith('{"sum"'):
             found = json.loads(line)
-            print(f"batches: {found['count']:.0f}, "
-                  f"of {found['sum'] / max(1, found['count']):.0f} services on average")  # fmt: skip
+            average = found["sum"] / max(1, found["count"])
+            print(f"batches: {found['count']:.0f}, of {average:.0f} services on average")
         else:
             print(f"worker: {line}")
-    worker.wait(20)
 
 
 def _cpu(pid: int) -> float:

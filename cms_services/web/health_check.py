@@ -14,6 +14,7 @@ from cms_services.catalogue.access import load_service
 from cms_services.errors import NotReady
 from cms_services.monitoring.health import by_hand
 from cms_services.monitoring.health.database_clock import DatabaseClock
+from cms_services.monitoring.health.preparing import Prepared
 from cms_services.monitoring.health.reports import Health
 from cms_services.monitoring.health.schedule import release
 from cms_services.monitoring.probes.running import run_checks_now
@@ -57,7 +58,7 @@ def _checked(actor: Actor, service_id: str) -> Health:
             clock.measure()
             asked = by_hand.ask(actor, service_id, policy, clock.now())
         if asked.prepared is not None:
-            return _run(actor, asked, clock)
+            return _run(actor, asked, asked.prepared, clock)
         while True:
             time.sleep(_LOOK_SECONDS)
             with reading():
@@ -70,14 +71,12 @@ def _checked(actor: Actor, service_id: str) -> Health:
     raise NotReady("The checks of this service are being run by others; try again shortly.")
 
 
-def _run(actor: Actor, asked: by_hand.Asked, clock: DatabaseClock) -> Health:
-    prepared = asked.prepared
-    assert prepared is not None
+def _run(actor: Actor, asked: by_hand.Asked, prepared: Prepared, clock: DatabaseClock) -> Health:
     try:
         at = clock.now()
         results = run_checks_now(list(prepared.checks.values()), prepared.surroundings)
         with writing():
-            return by_hand.conclude(actor, asked, at, results)
+            return by_hand.conclude(actor, asked, prepared.claimed, at, results)
     except BaseException:
         with writing():
             release(prepared.claimed.holder, [asked.service_id])

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -81,9 +82,7 @@ async def probe_until(
 
 
 class _Prober:
-    def __init__(
-        self, app: Flask, clock: DatabaseClock, store_scrape: StoreScrape | None
-    ) -> None:
+    def __init__(self, app: Flask, clock: DatabaseClock, store_scrape: StoreScrape | None) -> None:
         settings: Settings = app.extensions["cms_services.settings"]
         self._app = app
         self._clock = clock
@@ -132,7 +131,7 @@ class _Prober:
                     self._runs[name].cancel()
                 task = asyncio.create_task(self._run(each))
                 self._runs[name] = task
-                task.add_done_callback(lambda done, name=name: self._forget(name, done))
+                task.add_done_callback(partial(self._forget, name))
         await self._write()
         await self._write_scraped()
 
@@ -206,11 +205,12 @@ class _Prober:
     async def _write_scraped(self) -> None:
         while self._scraped:
             service_id, scraped = self._scraped.pop()
-            if scraped.status is not HealthStatus.HEALTHY or self._store_scrape is None:
+            store = self._store_scrape
+            if scraped.status is not HealthStatus.HEALTHY or store is None:
                 log.info("no metrics fetched", service_id=service_id, reason=scraped.message)
                 continue
             try:
-                await self._in_database(self._keep_scraped, service_id, scraped)
+                await self._in_database(_keep_scraped, store, service_id, scraped)
             except Exception:
                 # What one service answers must not keep others' from being stored.
                 log.exception("fetched metrics not stored", service_id=service_id)
@@ -263,16 +263,16 @@ class _Prober:
         record(found)
         db.session.commit()
 
-    def _keep_scraped(self, service_id: str, scraped: Scraped) -> None:
-        assert self._store_scrape is not None
-        begin_writing(db.session())
-        self._store_scrape(service_id, scraped.text, scraped.at)
-        db.session.commit()
-
     def _release(self, names: Sequence[str]) -> None:
         begin_writing(db.session())
         release(self._holder, names)
         db.session.commit()
+
+
+def _keep_scraped(store: StoreScrape, service_id: str, scraped: Scraped) -> None:
+    begin_writing(db.session())
+    store(service_id, scraped.text, scraped.at)
+    db.session.commit()
 
 
 async def _first_of(stop: asyncio.Event, seconds: float) -> None:

@@ -75,9 +75,7 @@ def test_steps_are_whole(previous: float | None, step: float, at: float, due: fl
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    some.floats(1.7e9, 1.9e9), some.floats(5, 86400), some.floats(0, 1e6)
-)
+@given(some.floats(1.7e9, 1.9e9), some.floats(5, 86400), some.floats(0, 1e6))
 def test_the_next_time_is_later_and_in_step(previous: float, step: float, late: float) -> None:
     previous = round(previous, 3)
     due = next_due(previous, step, previous + late)

@@ -75,9 +75,7 @@ def test_a_bad_body_is_refused(
     assert list(error["details"]) == [field]
 
 
-def test_a_call_while_the_checks_run_is_not_lost(
-    make_app: MakeApp, new_person: NewPerson
-) -> None:
+def test_a_call_while_the_checks_run_is_not_lost(make_app: MakeApp, new_person: NewPerson) -> None:
     app = make_app(PROBE_ALLOWED_NETWORKS=LOCAL)
     alice = new_person("Anna", of=app)
     with a_target() as target:

@@ -2,6 +2,7 @@
 
 import csv
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,12 +63,14 @@ class TestPeriods:
                 del seconds[each]
             if status != HealthStatus.UNKNOWN:
                 seconds |= dict.fromkeys(range(moment, max(moment, present + holds)), status)
-            since = None if standing.since is None else int((standing.since - START).total_seconds())
+            since = (
+                None if standing.since is None else int((standing.since - START).total_seconds())
+            )
         last = present + 50
         final = standing.lasted(at(last))
         periods += [final] if final else []
         assert all(each.end > each.start for each in periods)
-        assert all(a.end <= b.start for a, b in zip(periods, periods[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(periods))
         counted = seconds_by_status(periods, at(start), at(start + length))
         window = [s for n, s in seconds.items() if start <= n < start + length and n < last]
         assert counted == {status: window.count(status) for status in set(window)}
@@ -112,7 +115,12 @@ class TestWindows:
         checked(app, {0: "healthy", 30: "degraded", 60: "unhealthy", 90: "healthy", 600: "healthy"})
         window = {"from": wire(at(-60)), "to": wire(at(700))}
         told = uptime(alice, service, **window)
-        assert [told[name] for name in ("up", "degraded", "down", "maintenance")] == [190, 30, 30, 0]
+        assert [told[name] for name in ("up", "degraded", "down", "maintenance")] == [
+            190,
+            30,
+            30,
+            0,
+        ]
         assert told["unknown"] == 60 + (600 - 155) + (700 - 665)
         assert told["percent"] == pytest.approx(100 * 190 / 220, abs=0.001)
         assert [(each["status"], each["from"], each["to"]) for each in told["periods"]] == [

@@ -13,8 +13,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from cms_services.monitoring.probes.declared import declared_checks
-from cms_services.monitoring.probes.running import Surroundings, run_checks_now
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,6 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from cms_services import outbound
 from cms_services.clock import now
+from cms_services.monitoring.probes.declared import declared_checks
+from cms_services.monitoring.probes.running import Surroundings, run_checks_now
 from cms_services.outbound import AddressPolicy, AddressRefused, Answer, Unreachable
 from tests.security.targets import (
     ALLOWED,

@@ -19,7 +19,7 @@ from cms_services.monitoring.health.preparing import Prepared, prepare
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reporting import found_now, slowest
 from cms_services.monitoring.health.reports import Health, report_after
-from cms_services.monitoring.health.schedule import claim_one, lease_of
+from cms_services.monitoring.health.schedule import Claimed, claim_one, lease_of
 from cms_services.monitoring.health.synchronising import synchronise_services
 from cms_services.monitoring.health.uptime import recent_uptime
 from cms_services.monitoring.probes.results import CheckResult
@@ -53,9 +53,7 @@ def ask(actor: Actor, identifier: str, policy: AddressPolicy, present: datetime)
         select(func.max(HealthReport.id)).where(HealthReport.service_id == service.id)
     )
     if claimed is not None:
-        return Asked(
-            service.id, prepare([claimed], policy, present)[0], claimed.holder, last or 0
-        )
+        return Asked(service.id, prepare([claimed], policy, present)[0], claimed.holder, last or 0)
     return Asked(service.id, None, lease_of(service.id)[0], last or 0)
 
 
@@ -77,11 +75,10 @@ def shared_answer(actor: Actor, asked: Asked) -> Health | None:
 
 
 def conclude(
-    actor: Actor, asked: Asked, at: datetime, results: Sequence[CheckResult]
+    actor: Actor, asked: Asked, claimed: Claimed, at: datetime, results: Sequence[CheckResult]
 ) -> Health:
     """Record a run of ours that began at a moment, in the caller's transaction, and report it."""
-    assert asked.prepared is not None
-    record([Finding(asked.prepared.claimed, at, results, by_hand=True)])
+    record([Finding(claimed, at, results, by_hand=True)])
     service = load_row(actor, asked.service_id)
     stored = report_after(service.service_id, service.id, asked.last_report)
     if stored is not None:

@@ -39,9 +39,7 @@ def unhealthy_dependencies(services: Sequence[AnyRow], present: datetime) -> dic
             service.status != Status.CANCELLED,
             monitored.status == HealthStatus.UNHEALTHY,
             monitored.known_until > present,
-            or_(
-                service.name.in_(wanted), service.service_id.in_(wanted), service.id.in_(wanted)
-            ),
+            or_(service.name.in_(wanted), service.service_id.in_(wanted), service.id.in_(wanted)),
         )
         .order_by(service.name)
     ).all()

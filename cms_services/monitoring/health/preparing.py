@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import Table, select
@@ -14,8 +14,9 @@ from cms_services.errors import ServiceConfigError
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import Heartbeat
 from cms_services.monitoring.health.schedule import Claimed
+from cms_services.monitoring.metrics.reading import newest_values
 from cms_services.monitoring.probes.declared import Check, declared_checks, declared_scrapes
-from cms_services.monitoring.probes.running import Beat, Surroundings
+from cms_services.monitoring.probes.running import Beat, MemoryUse, Surroundings
 from cms_services.outbound import AddressPolicy
 
 log = structlog.get_logger()
@@ -36,9 +37,8 @@ class Prepared:
 def prepare(claimed: Sequence[Claimed], policy: AddressPolicy, present: datetime) -> list[Prepared]:
     """Read what the checks of claimed services are run with, in the caller's transaction."""
     beats = _beats([each.service_id for each in claimed if _has(each, "heartbeat")])
-    documents = _opened_documents(
-        [each.service_id for each in claimed if _has_secrets(each)]
-    )
+    memory = _newest_memory([each.service_id for each in claimed if _has(each, "memory_usage")])
+    documents = _opened_documents([each.service_id for each in claimed if _has_secrets(each)])
     prepared = []
     for each in claimed:
         checks, scrapes = each.checks, each.scrapes
@@ -46,7 +46,11 @@ def prepare(claimed: Sequence[Claimed], policy: AddressPolicy, present: datetime
         if document is not None:
             checks, scrapes = declared_checks(document), declared_scrapes(document)
         surroundings = Surroundings(
-            policy=policy, heartbeats=beats.get(each.service_id, {}), now=present
+            policy=policy,
+            heartbeats=beats.get(each.service_id, {}),
+            memory=memory.get(each.service_id),
+            declared_at=_declared_at(each),
+            now=present,
         )
         prepared.append(
             Prepared(
@@ -65,6 +69,20 @@ def _has(claimed: Claimed, kind: str) -> bool:
 
 def _has_secrets(claimed: Claimed) -> bool:
     return any(check.has_secrets for check in (*claimed.checks, *claimed.scrapes))
+
+
+def _declared_at(claimed: Claimed) -> datetime | None:
+    """Since when all of the heartbeats are declared as they are."""
+    states = claimed.state.checks
+    known = [states[check.name].declared for check in claimed.checks if check.type == "heartbeat"]
+    latest = max((each for each in known if each is not None), default=None)
+    return None if latest is None else datetime.fromtimestamp(latest, tz=UTC)
+
+
+def _newest_memory(service_ids: Sequence[str]) -> dict[str, MemoryUse]:
+    """The newest values of the metric `memory`, by the services' ids."""
+    found = newest_values(service_ids, "memory") if service_ids else {}
+    return {service_id: MemoryUse(value, at) for service_id, (value, at) in found.items()}
 
 
 def _beats(service_ids: Collection[str]) -> dict[str, dict[str, Beat]]:

@@ -120,9 +120,7 @@ def _take_in(
         if after.status is not before.status:
             changes.append(_change(row.service_id, finding.at, before.status, after.status, result))
     for scrape in finding.claimed.due_scrapes(finding.at):
-        state.scrapes[scrape.name] = next_due(
-            state.scrapes.get(scrape.name), scrape.interval, at
-        )
+        state.scrapes[scrape.name] = next_due(state.scrapes.get(scrape.name), scrape.interval, at)
     state.dependencies = unhealthy.get(row.service_id, [])
     if bool(state.dependencies) != bool(dependencies_before):
         changes.append(_dependency_change(row.service_id, finding.at, state.dependencies))
@@ -246,9 +244,7 @@ def _count(written: _Written, service_id: str, result: CheckResult, at: datetime
         row["longest_ms"] = max(row["longest_ms"], result.response_time_ms)
 
 
-def _report(
-    service_id: str, finding: Finding, dependencies: Sequence[str] = ()
-) -> dict[str, Any]:
+def _report(service_id: str, finding: Finding, dependencies: Sequence[str] = ()) -> dict[str, Any]:
     """The report of exactly this run."""
     status, documents = found_now(finding.results, dependencies, finding.at)
     return {
@@ -291,7 +287,7 @@ def _write(written: _Written) -> None:
         (HealthReport, written.reports),
     ):
         if rows:
-            connection.execute(insert(model.__table__), rows)
+            connection.execute(insert(model), rows)
     hours = [written.hours[key] for key in sorted(written.hours)]
     add_up(connection, CheckHour.__table__, hours, greatest=("longest_ms",))  # type: ignore[arg-type]
     db.session.flush()

@@ -58,9 +58,7 @@ def claim_due(holder: str, present: datetime, horizon: datetime, limit: int) -> 
     """
     table = _TABLE.c
     rows = db.session.execute(
-        select(
-            table.service_id, table.seen_version, table.checks, table.states, table.due_at
-        )
+        select(table.service_id, table.seen_version, table.checks, table.states, table.due_at)
         .where(table.due_at <= horizon, _is_free(present))
         .order_by(table.due_at)
         .limit(limit)

@@ -24,6 +24,8 @@ class CheckState:
     successes: int = 0
     since: float | None = None
     due: float | None = None
+    # Since when the check is declared as it is.
+    declared: float | None = None
     # Until when the last result holds.
     until: float | None = None
     # The last result, as reports show it.
@@ -36,6 +38,7 @@ class CheckState:
             "successes": self.successes,
             "since": self.since,
             "due": self.due,
+            "declared": self.declared,
             "until": self.until,
             "last": self.last,
         }

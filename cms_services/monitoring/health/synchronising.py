@@ -160,6 +160,7 @@ def _after(
                 present_state.status,
                 since=present_state.since,
                 due=first(check),
+                declared=start,
                 until=present_state.until,
                 last=present_state.last,
             )

@@ -100,9 +100,7 @@ def _periods(service_id: str, start: datetime, end: datetime, present: datetime)
     period = HealthPeriod
     rows = db.session.execute(
         select(period.status, period.started_at, period.ended_at)
-        .where(
-            period.service_id == service_id, period.ended_at > start, period.started_at < end
-        )
+        .where(period.service_id == service_id, period.ended_at > start, period.started_at < end)
         .order_by(period.ended_at, period.id)
     )
     found = [Period(row.status, row.started_at, row.ended_at) for row in rows]

@@ -90,7 +90,8 @@ class UptimeOut(AnswerSchema):
     degraded = fields.Float(required=True)
     down = fields.Float(required=True)
     maintenance = fields.Float(required=True)
-    unknown = fields.Float(required=True)
+    # The name itself is a setting of schemas.
+    not_known = fields.Float(data_key="unknown", attribute="unknown", required=True)
     periods = fields.List(fields.Nested(PeriodOut), required=True)
 
 
