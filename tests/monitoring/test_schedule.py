@@ -1,16 +1,20 @@
 """What is due, and which of several workers runs it."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from cms_services.clock import now
 from cms_services.extensions import db
 from cms_services.monitoring.health.database_clock import DatabaseClock
 from cms_services.monitoring.health.recording import Finding, record
+from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.health.schedule import Claimed, claim_due, release
 from cms_services.monitoring.health.synchronising import synchronise
 from cms_services.monitoring.probes.results import CheckResult
@@ -227,6 +231,76 @@ class TestWorkers:
         assert [states.pop(later["id"]) in ("unknown", "healthy"), *states.values()] == [
             True, "healthy", "healthy", "healthy",
         ]  # fmt: skip
+
+    @on_sqlite
+    def test_secrets_are_opened_for_the_run_alone(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        headers = {"X-Key": {"value": "open-sesame", "secret": True}}
+        owner.new_service(configuration=http_check(f"{target.url}/x", headers=headers))
+        schedule(probing, now())
+        with worker(probing):
+            until(lambda: rows(probing)[0].status == "healthy")
+        assert target.headers["/x"]["X-Key"] == "open-sesame"
+        (row,) = rows(probing)
+        assert "open-sesame" not in str((row.checks, row.states))
+
+    @on_sqlite
+    def test_a_database_that_fails_for_a_while_loses_nothing(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        new_services(owner, target, 3)
+        schedule(probing, now() + 0.5 * SECOND)
+        failing = [True]
+
+        def fail(_: Any, __: Any, statement: str, *___: Any) -> None:
+            if failing[0] and statement.startswith("UPDATE monitored_services SET states"):
+                failures.append(statement)
+                raise OperationalError(statement, None, Exception("server went away"))
+
+        failures: list[str] = []
+        with probing.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", fail)
+        try:
+            with worker(probing):
+                until(lambda: len(failures) > 1)
+                failing[0] = False
+                until(lambda: all(row.status == "healthy" for row in rows(probing)))
+        finally:
+            event.remove(engine, "before_cursor_execute", fail)
+        assert sum(target.calls.values()) == 3
+
+    @on_sqlite
+    def test_new_services_and_changes_are_noticed_while_it_works(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        with worker(probing):
+            time.sleep(1)
+            service = owner.new_service(configuration=http_check(f"{target.url}/x", interval="5s"))
+            until(lambda: [row.status for row in rows(probing)] == ["healthy"])
+            data_of(owner.delete(f"/api/services/{service['id']}"))
+            until(lambda: rows(probing)[0].due_at is None)
+
+
+class TestRetention:
+    def test_what_is_too_old_goes(self, owner: Person, probing: Flask) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now() - timedelta(days=10)
+        for day, status in ((0, "healthy"), (1, "unhealthy"), (9, "healthy")):
+            moment = start + timedelta(days=day)
+            schedule(probing, moment)
+            (claimed,) = claim(probing, "worker", moment)
+            found(probing, claimed, moment, HealthStatus(status))
+        path = f"/api/services/{service['id']}/health"
+        assert len(data_of(owner.get(f"{path}/history"))) == 3
+        with probing.app_context():
+            # Two reports, changes, periods and hours.
+            assert prune_health(timedelta(days=5)) == 8
+            assert prune_health(timedelta(days=5)) == 0
+            db.session.commit()
+        assert len(data_of(owner.get(f"{path}/history"))) == 1
+        assert len(data_of(owner.get(f"{path}/changes"))) == 1
 
 
 def due_after(due: datetime) -> datetime:

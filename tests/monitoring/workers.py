@@ -32,6 +32,7 @@ class Target(http.server.ThreadingHTTPServer):
         self.calls: Counter[str] = Counter()
         self.at: dict[str, datetime] = {}
         self.statuses: dict[str, int] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.seconds = 0.0
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.lock = threading.Lock()
@@ -46,6 +47,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.calls[self.path] += 1
             self.server.at.setdefault(self.path, clock.now())
+            self.server.headers[self.path] = dict(self.headers)
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         time.sleep(self.server.seconds)
