@@ -2,10 +2,11 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple, TypeVar
 
 from cms_services.setting_types import Network
@@ -30,6 +31,8 @@ _NOT_PUBLIC = tuple(
 # Interface identifiers of ISATAP (RFC 5214), less the bit that says whether they are unique.
 _ISATAP = 0x5EFE
 
+_MOST_LOOK_UPS = 512
+
 
 class AddressRefused(Exception):
     """The target is on a network that we don't call."""
@@ -53,15 +56,21 @@ class AddressPolicy:
 
     def permits(self, address: str) -> bool:
         """Whether an address may be connected to. Raises ValueError for what is none."""
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(ip, ipaddress.IPv6Address):
-            ip = _reached_by(ip)
-        return any(ip in network for network in self._allowed) or _is_public(ip)
+        return _permitted(address, self._allowed)
 
     def require(self, address: str) -> None:
         """Raises AddressRefused for an address that is not permitted."""
         if not self.permits(address):
             raise AddressRefused(f"{address} is not a public address")
+
+
+# Checks come back to the same addresses, and each asks twice.
+@lru_cache(maxsize=16_384)
+def _permitted(address: str, allowed: tuple[Network, ...]) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = _reached_by(ip)
+    return any(ip in network for network in allowed) or _is_public(ip)
 
 
 def _reached_by(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -128,11 +137,22 @@ def _literal(host: str, port: int) -> Address | None:
     return Address(str(ip), port, socket.AF_INET if ip.version == 4 else socket.AF_INET6)
 
 
+@lru_cache(maxsize=1)
+def _look_up_threads(process_id: int) -> ThreadPoolExecutor:
+    """Threads that wait for name servers: so many that some which keep silent hold up nobody.
+
+    They are not the loop's own, which are waited for at its end. A child of this process has none
+    of its parent's threads, and gets others.
+    """
+    return ThreadPoolExecutor(_MOST_LOOK_UPS, "look-up")
+
+
 async def _look_up(host: str, port: int, family: int) -> list[Address]:
     look_up = partial(
         socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
     )
+    loop, threads = asyncio.get_running_loop(), _look_up_threads(os.getpid())
     return [
         Address(str(address[0]), port, found)
-        for found, _, _, _, address in await in_own_thread(look_up, "look-up")
+        for found, _, _, _, address in await loop.run_in_executor(threads, look_up)
     ]

@@ -6,6 +6,7 @@ can make us call our own network.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -39,6 +40,7 @@ __all__ = [
     "get",
     "open_socket",
     "open_stream",
+    "reason_of",
     "request",
 ]
 
@@ -129,7 +131,7 @@ async def request(
     except (TimeoutError, aiohttp.InvalidURL):  # which is a ValueError too
         raise
     except (OSError, aiohttp.ClientError) as error:
-        raise Unreachable(_reason(error)) from error
+        raise Unreachable(reason_of(error)) from error
 
 
 async def connect(host: str, port: int, timeout_seconds: float, policy: AddressPolicy) -> float:
@@ -166,7 +168,7 @@ async def open_stream(
     except TimeoutError:
         raise
     except OSError as error:
-        raise Unreachable(_reason(error)) from error
+        raise Unreachable(reason_of(error)) from error
     return Stream(reader, writer, _ms_since(began))
 
 
@@ -195,7 +197,7 @@ async def open_socket(host: str, port: int, policy: AddressPolicy) -> socket.soc
     except TimeoutError:
         raise
     except OSError as error:
-        raise Unreachable(_reason(error)) from error
+        raise Unreachable(reason_of(error)) from error
     raise AssertionError("there is an address")
 
 
@@ -257,7 +259,10 @@ class _Sending:
         raise ValueError(f"more than {_MAX_REDIRECTS} redirects")
 
     def _go_on(self, status: int, url: str) -> None:
-        if (self.method == "POST" and status in (301, 302)) or (status == 303 and self.body):
+        # As RFC 9110, 15.4 has it.
+        if (status == 303 and self.method != "HEAD") or (
+            status in (301, 302) and self.method == "POST"
+        ):
             self.method, self.body = "GET", None
         if _origin(url) != _origin(self.url):
             if self.body is not None:
@@ -425,7 +430,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, port
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The kind of a failure, in words where there are some."""
     inner = getattr(error, "os_error", None) or error.__cause__ or error
     for each in (inner, error):
@@ -441,6 +446,8 @@ def _reason(error: Exception) -> str:
             return "connection refused"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "closed without an answer"
+    if isinstance(inner, OSError):
+        return os.strerror(inner.errno).lower() if inner.errno else "no address answers"
     return type(error).__name__
 
 

@@ -147,7 +147,8 @@ def json_path(text: str) -> JSONPath:
     try:
         compiled = _ENVIRONMENT.compile(text)
     except (JSONPathError, ValueError, RecursionError) as error:
-        raise ValueError(f"Takes a JSONPath (RFC 9535): {str(error)[:200]}") from error
+        said = str(error).partition("\n")[0][:200]
+        raise ValueError(f"Takes a JSONPath (RFC 9535): {said}") from error
     if not isinstance(compiled, JSONPath):
         raise ValueError("Takes one JSONPath (RFC 9535).")
     return compiled

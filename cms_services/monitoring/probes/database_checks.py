@@ -11,6 +11,8 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import bson
 import psycopg
@@ -23,9 +25,18 @@ from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.dns_checks import srv_hosts
 from cms_services.monitoring.probes.results import Outcome, healthy, unhealthy
 from cms_services.monitoring.probes.surroundings import Surroundings
-from cms_services.outbound import AddressPolicy, Stream, Unreachable, open_socket, open_stream
+from cms_services.outbound import (
+    AddressPolicy,
+    Stream,
+    Unreachable,
+    open_socket,
+    open_stream,
+    reason_of,
+)
 from cms_services.outbound_tls import trusting
 
+# Where Debian and Red Hat keep them.
+_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _OP_MSG = 2013
 _LONGEST_REPLY = 1024 * 1024
 
@@ -81,7 +92,7 @@ async def _postgresql(
                 application_name="cms-services-probe",
                 autocommit=True,
                 # What the environment or the home folder of this process has is not for others.
-                passfile="/dev/null",
+                passfile="/dev/null/none",
                 options="",
                 gssencmode="disable",
                 sslcertmode="disable",
@@ -95,13 +106,13 @@ async def _postgresql(
 
 
 def _refusal(error: psycopg.OperationalError) -> Exception:
-    text = _line(error)
+    text = str(error)
     # libpq has no other sign that the server itself spoke.
     if "FATAL:" in text:
-        return _Refused(text.partition("FATAL:")[2].strip())
+        return _Refused(_line(text.partition("FATAL:")[2]))
     if "fe_sendauth" in text:
         return _Refused("it asks for a password")
-    return Unreachable(text.rpartition("failed: ")[2])
+    return Unreachable(_line(text).rpartition("failed: ")[2])
 
 
 def _libpq_tls(connection: Connection, authorities: str) -> dict[str, str]:
@@ -109,11 +120,17 @@ def _libpq_tls(connection: Connection, authorities: str) -> dict[str, str]:
         return {"sslmode": "prefer"}
     if not connection.verify:
         return {"sslmode": "require"}
-    system = ssl.get_default_verify_paths().cafile or "system"
     return {
         "sslmode": "verify-full",
-        "sslrootcert": authorities if connection.ca else system,
+        "sslrootcert": authorities if connection.ca else _system_authorities(),
     }
+
+
+@cache
+def _system_authorities() -> str:
+    """The file of the system's authorities: libpq may come with a library that looks elsewhere."""
+    known = (ssl.get_default_verify_paths().cafile, *_AUTHORITIES)
+    return next((each for each in known if each and Path(each).exists()), "system")
 
 
 async def _mysql(
@@ -154,7 +171,7 @@ async def _mysql(
     except (pymysql.err.MySQLError, RuntimeError) as error:
         raise _Refused(_line(error)) from error
     except OSError as error:
-        raise Unreachable(type(error).__name__) from error
+        raise Unreachable(reason_of(error)) from error
     finally:
         # Ends the thread too, whatever the driver has put around the socket meanwhile.
         with suppress(OSError):
@@ -181,10 +198,10 @@ async def _redis_says(stream: Stream, *words: str) -> str:
     for word in words:
         parts.append(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()))
     try:
-        stream.writer.writelines(parts)
+        stream.writer.write(b"".join(parts))
         line = (await stream.reader.readline()).decode(errors="replace").strip()
     except OSError as error:
-        raise Unreachable(type(error).__name__) from error
+        raise Unreachable(reason_of(error)) from error
     except ValueError as error:  # a line without an end
         raise Unreachable("what answers is no Redis") from error
     if line.startswith("-"):
@@ -210,7 +227,7 @@ async def _mongodb(
         except EOFError as error:
             raise Unreachable("closed without an answer") from error
         except OSError as error:
-            raise Unreachable(type(error).__name__) from error
+            raise Unreachable(reason_of(error)) from error
         except bson.errors.BSONError as error:
             raise Unreachable("what answers is no MongoDB") from error
     if said.get("ok") != 1:
@@ -233,9 +250,9 @@ async def _addresses(host: str, port: int, policy: AddressPolicy) -> list[Addres
 
 
 def _line(error: object) -> str:
-    """The last line of what a driver or a server says."""
+    """The first line of what a driver or a server says."""
     lines = [each.strip() for each in str(error).splitlines() if each.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _ms_since(began: float) -> float:

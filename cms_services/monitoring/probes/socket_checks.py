@@ -11,7 +11,7 @@ from cms_services.clock import now, to_wire
 from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import Outcome, degraded, healthy, unhealthy
 from cms_services.monitoring.probes.surroundings import Surroundings
-from cms_services.outbound import Unreachable, open_stream
+from cms_services.outbound import Unreachable, open_stream, reason_of
 from cms_services.outbound_tls import trusting
 
 _DEFAULT_WARN_DAYS = 14
@@ -30,7 +30,7 @@ async def check_tcp(check: Check, surroundings: Surroundings) -> Outcome:
             if expect is not None and not await _comes(stream.reader, expect.encode()):
                 return unhealthy("Connected, but the expected text did not come", stream.elapsed_ms)
         except OSError as error:
-            raise Unreachable(type(error).__name__) from error
+            raise Unreachable(reason_of(error)) from error
         return healthy(
             "Connected", stream.elapsed_ms, timings={"total": round(stream.elapsed_ms, 2)}
         )
