@@ -170,8 +170,9 @@ class _Prober:
                 checks = [prepared.checks[each.name] for each in claimed.due_checks(at)]
                 scrapes = [prepared.scrapes[each.name] for each in claimed.due_scrapes(at)]
                 around = prepared.surroundings
-                results = await run_checks(checks, around) if checks else []
-                scraped = [await run_scrape(each, around) for each in scrapes]
+                scraping = [asyncio.create_task(run_scrape(each, around)) for each in scrapes]
+                results = await run_checks(checks, around)
+                scraped = [await each for each in scraping]
                 self._found.append(Finding(claimed, at, results))
                 self._scraped += [(claimed.service_id, each) for each in scraped]
         except Exception:
