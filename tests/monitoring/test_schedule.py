@@ -246,6 +246,28 @@ class TestWorkers:
         assert "open-sesame" not in str((row.checks, row.states))
 
     @on_sqlite
+    def test_metrics_that_a_service_offers_are_fetched_when_due(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        target.bodies["/metrics"] = b"up 1\n"
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        service = owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        fetched: list[tuple[str, str]] = []
+
+        def store(service_id: str, text: str, at: datetime) -> None:
+            fetched.append((service_id, text))
+            raise ValueError("one that can't be stored keeps nobody from working")
+
+        with worker(probing, store_scrape=store):
+            until(lambda: len(fetched) == 1)
+            until(lambda: rows(probing)[0].lease_holder is None)
+        assert fetched == [(service["id"], "up 1\n")]
+        (row,) = rows(probing)
+        assert 5 < (row.due_at - now()).total_seconds() <= 10
+        assert row.status == "unknown"
+
+    @on_sqlite
     def test_a_database_that_fails_for_a_while_loses_nothing(
         self, owner: Person, probing: Flask, target: Target
     ) -> None:

@@ -17,7 +17,7 @@ from cms_services import clock
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.synchronising import synchronise
-from cms_services.worker.probing import probe_until
+from cms_services.worker.probing import StoreScrape, probe_until
 
 LOCAL = "127.0.0.0/8"
 
@@ -33,6 +33,7 @@ class Target(http.server.ThreadingHTTPServer):
         self.at: dict[str, datetime] = {}
         self.statuses: dict[str, int] = {}
         self.headers: dict[str, dict[str, str]] = {}
+        self.bodies: dict[str, bytes] = {}
         self.seconds = 0.0
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.lock = threading.Lock()
@@ -54,8 +55,11 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.at_once -= 1
         self.send_response(self.server.statuses.get(self.path, 200))
-        self.send_header("Content-Length", "0")
+        body = self.server.bodies.get(self.path, b"")
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -74,7 +78,11 @@ def a_target() -> Iterator[Target]:
 
 
 @contextmanager
-def worker(app: Flask, own: Callable[[], datetime] = clock.now) -> Iterator[Callable[[], None]]:
+def worker(
+    app: Flask,
+    own: Callable[[], datetime] = clock.now,
+    store_scrape: StoreScrape | None = None,
+) -> Iterator[Callable[[], None]]:
     """Run a worker's checks in a thread until the block ends; gives what stops it at once."""
     stop = asyncio.Event()
     started = threading.Event()
@@ -83,7 +91,7 @@ def worker(app: Flask, own: Callable[[], datetime] = clock.now) -> Iterator[Call
     async def work() -> None:
         loops.append(asyncio.get_running_loop())
         started.set()
-        await probe_until(app, stop, own=own)
+        await probe_until(app, stop, own=own, store_scrape=store_scrape)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()))
     thread.start()
@@ -101,20 +109,23 @@ def worker(app: Flask, own: Callable[[], datetime] = clock.now) -> Iterator[Call
         end()
 
 
-def schedule(app: Flask, due: datetime | None = None) -> None:
-    """Bring the schedule up to date; where a moment is given, let all be due at it."""
+def schedule(app: Flask, due: datetime | None = None, scrapes: datetime | None = None) -> None:
+    """Bring the schedule up to date; let all checks, or scrapes, be due at a moment given."""
     with app.app_context():
         synchronise(clock.now())
-        if due is not None:
-            for row in db.session.scalars(select(MonitoredService)):
-                states = row.states
+        moment = due or scrapes
+        for row in db.session.scalars(select(MonitoredService)) if moment else ():
+            states = row.states
+            if due is not None:
                 for state in states["checks"].values():
                     state["due"] = due.timestamp()
-                db.session.execute(
-                    update(MonitoredService)
-                    .where(MonitoredService.service_id == row.service_id)
-                    .values(states=dict(states), due_at=due)
-                )
+            if scrapes is not None:
+                states["scrapes"] = dict.fromkeys(states["scrapes"], scrapes.timestamp())
+            db.session.execute(
+                update(MonitoredService)
+                .where(MonitoredService.service_id == row.service_id)
+                .values(states=dict(states), due_at=moment)
+            )
         db.session.commit()
 
 
