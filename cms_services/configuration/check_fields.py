@@ -1,14 +1,13 @@
 """Marshmallow fields for what only checks have: headers, statuses, conditions, limits of memory."""
 
 import re
-from functools import lru_cache
 from typing import Any
 
 import orjson
-from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError
 from marshmallow import ValidationError, fields
 
 from cms_services.configuration.fields import MEMORY
+from cms_services.configuration.json_paths import json_path
 from cms_services.configuration.secrets import is_sealed, is_secret_form
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
@@ -27,7 +26,6 @@ _MEGABYTES = {
     ("G", True): 2**30 / 1e6,
     ("T", True): 2**40 / 1e6,
 }
-_LONGEST_PATH = 255
 
 
 class Secret(fields.Field[Any]):
@@ -131,37 +129,6 @@ def megabytes(text: str) -> float | None:
     if size is None:
         return None
     return int(size[1]) * _MEGABYTES[size[2].upper(), bool(size[3])]
-
-
-@lru_cache(maxsize=1024)
-def json_path(text: str) -> JSONPath:
-    """A compiled path (RFC 9535). Raises ValueError.
-
-    What can take longer than the document is long is left out: the functions match() and search(),
-    whose patterns can take for ever, and more than one of `..`, `?` and `,` in a path.
-    """
-    if len(text) > _LONGEST_PATH:
-        raise ValueError(f"Takes at most {_LONGEST_PATH} characters.")
-    if text.count("..") > 1 or text.count("?") > 1 or text.count(",") > 1:
-        raise ValueError("Takes a path with one '..', one '?' and one ',' at most.")
-    try:
-        compiled = _ENVIRONMENT.compile(text)
-    except (JSONPathError, ValueError, RecursionError) as error:
-        said = str(error).partition("\n")[0][:200]
-        raise ValueError(f"Takes a JSONPath (RFC 9535): {said}") from error
-    if not isinstance(compiled, JSONPath):
-        raise ValueError("Takes one JSONPath (RFC 9535).")
-    return compiled
-
-
-def _environment() -> JSONPathEnvironment:
-    environment = JSONPathEnvironment(strict=True)
-    for name in ("match", "search"):
-        environment.function_extensions.pop(name, None)
-    return environment
-
-
-_ENVIRONMENT = _environment()
 
 
 def _secret_text(value: Any, longest: int) -> Any:

@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cms_services.configuration.checks import CHECK_TYPES
 from cms_services.configuration.secrets import opened, sealed
 from cms_services.encryption import Vault
 from cms_services.monitoring.probes.declared import Check, declared_checks, declared_scrapes
@@ -128,6 +131,7 @@ BAD = [
     ({"type": "http", "jsonPath": {"path": "$["}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$[?match(@.a, '(a+)+')]"}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$..a..b"}}, "jsonPath.path"),
+    ({"type": "http", "jsonPath": {"path": "$[?$[*].b]"}}, "jsonPath.path"),
     ({"type": "http", "jsonPath": {"path": "$.a", "is": 1}}, "jsonPath"),
     ({"type": "http", "headers": {"X-A": "a\r\nX-B: b"}}, "headers.X-A"),
     ({"type": "http", "headers": {"Content-Length": "1"}}, "headers.Content-Length"),
@@ -202,6 +206,50 @@ def test_what_can_not_be_run_says_why(element: Any, said: str) -> None:
     (result,) = run_all(configuration)
     assert result.status == "unknown"
     assert said in result.message
+
+
+_WORDS = st.sampled_from(
+    [*CHECK_TYPES, "30s", "x", "", "2xx", "$.a", "http://[", "redis://a:b@c/d"]
+)
+_NAMES = st.sampled_from(
+    ["type", "name", "target", "interval", "timeout", "headers", "body", "jsonPath", "checks",
+     "uri", "connection", "host", "ca", "authentication", "token", "baseUrl", "endpoint", "limit",
+     "extra", "value", "secret", "sealed", "expectedStatus", "memoryLimit", "period", "path",
+     "equals"]
+)  # fmt: skip
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _WORDS | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+_CHECK = st.dictionaries(_NAMES, _ANYTHING, max_size=5).flatmap(
+    lambda each: st.sampled_from(CHECK_TYPES).map(lambda name: each | {"type": name})
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "healthChecks": st.lists(_CHECK | _ANYTHING, max_size=3) | _ANYTHING,
+            "healthCheck": _ANYTHING,
+            "databases": st.lists(_ANYTHING, max_size=3) | _ANYTHING,
+            "externalApis": st.lists(_ANYTHING, max_size=3) | _ANYTHING,
+            "metrics": _ANYTHING,
+            "runtime": _ANYTHING,
+            "baseUrl": _ANYTHING,
+            "extra": _ANYTHING,
+        },
+    )
+)
+def test_no_document_is_too_odd(document: dict[str, Any]) -> None:
+    checks = [*declared_checks(document), *declared_scrapes(document)]
+    for check in checks:
+        assert Check.from_document(json.loads(json.dumps(check.to_document()))) == check
+        assert check.problem or 0 < check.timeout < check.interval
+    names = [each.name for each in declared_checks(document)]
+    assert len(names) == len(set(names))
 
 
 def test_scrapes_are_declared_one_or_several() -> None:

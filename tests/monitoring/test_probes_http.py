@@ -41,6 +41,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         text = said.get("body", "").encode() * int(said.get("times", 1))
         if said.get("body") == "authorization":
             text = self.headers["Authorization"].encode()
+        text = self.server.answers.get(self.path, text)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -58,6 +59,7 @@ class Target(http.server.ThreadingHTTPServer):
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.answers: dict[str, bytes] = {}
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
@@ -150,12 +152,33 @@ def test_a_condition_on_a_json_answer(target: Target, condition: Any, status: st
     [
         ("?body=fine", "the answer is no JSON"),
         ("?body=1&times=100000", "no JSON (of which 64 KiB were read)"),
-        (f"?body={'[' * 500}{']' * 500}", "can't be followed"),
+        (f"?body={'[' * 500}{']' * 500}", "nested too deep"),
+        ("?body=[[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[0]]]", "$..a is not there"),
     ],
-    ids=["text", "long", "deep"],
+    ids=["text", "long", "deep", "fine"],
 )
 def test_what_a_condition_can_not_be_asked_of(target: Target, query: str, message: str) -> None:
     result = run_one("http", f"{target.url}/{query}", jsonPath="$..a")
+    assert result.status == "unhealthy"
+    assert message in result.message
+
+
+@pytest.mark.parametrize(
+    ("path", "element", "times", "message"),
+    [
+        ("$..a", "[]", 20_000, "more than 2,000 values"),
+        ("$..[?@.a]", "[]", 20_000, "more than 2,000 values"),
+        ("$[*][*][*]", "[]", 20_000, "more than 2,000 values"),
+        ("$..*[*][*][*][*][*][5]", "[[[[[[[[[0]]]]]]]]]", 190, "more than 5,000 steps"),
+        ("$..[?count(@.*)>1]", "[]", 1500, "is not there"),
+        ("$[0].a", "{}", 20_000, "is not there"),
+    ],
+)
+def test_a_path_that_would_take_long_is_given_up(
+    target: Target, path: str, element: str, times: int, message: str
+) -> None:
+    target.answers["/many"] = f"[{','.join([element] * times)}]".encode()
+    result = run_one("http", f"{target.url}/many", jsonPath=path)
     assert result.status == "unhealthy"
     assert message in result.message
 

@@ -73,7 +73,23 @@ async def check_database(check: Check, surroundings: Surroundings) -> Outcome:
 async def _postgresql(
     connection: Connection, host: str, port: int, timeout_seconds: float, policy: AddressPolicy
 ) -> str:
-    addresses = await _addresses(host, port, policy)
+    try:
+        addresses = await permitted_addresses(host, port, policy)
+    except OSError as error:
+        raise Unreachable(reason_of(error)) from error
+    for number, each in enumerate(addresses, start=1):
+        try:
+            await _query_postgresql(connection, host, each, timeout_seconds)
+            break
+        except Unreachable:
+            if number == len(addresses):
+                raise
+    return "PostgreSQL answers"
+
+
+async def _query_postgresql(
+    connection: Connection, host: str, address: Address, timeout_seconds: float
+) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as authorities:
         if connection.ca:
             authorities.write(connection.ca)
@@ -83,8 +99,8 @@ async def _postgresql(
             async with await psycopg.AsyncConnection.connect(
                 conninfo,
                 host=host,
-                hostaddr=addresses[0].host,
-                port=port,
+                hostaddr=address.host,
+                port=address.port,
                 user=connection.user or "postgres",
                 password=connection.password,
                 dbname=connection.database or connection.user or "postgres",
@@ -102,7 +118,6 @@ async def _postgresql(
             raise _refusal(error) from error
         except psycopg.Error as error:
             raise _Refused(_line(error)) from error
-    return "PostgreSQL answers"
 
 
 def _refusal(error: psycopg.OperationalError) -> Exception:
@@ -240,13 +255,6 @@ async def _mongodb(
 async def _stream(connection: Connection, host: str, port: int, policy: AddressPolicy) -> Stream:
     trust = trusting(connection.verify, connection.ca) if connection.tls else None
     return await open_stream(host, port, policy, trust=trust)
-
-
-async def _addresses(host: str, port: int, policy: AddressPolicy) -> list[Address]:
-    try:
-        return await permitted_addresses(host, port, policy)
-    except OSError as error:
-        raise Unreachable("unknown name") from error
 
 
 def _line(error: object) -> str:

@@ -45,8 +45,8 @@ async def check_names(check: Check, surroundings: Surroundings) -> Outcome:
 
 async def srv_hosts(name: str, timeout_seconds: float) -> list[tuple[str, int]]:
     """Hosts and ports of a service's SRV records (RFC 2782). Raises Unreachable or TimeoutError."""
-    resolver = dns.asyncresolver.Resolver()
     try:
+        resolver = _systems_resolver()
         answer = await resolver.resolve(name, "SRV", lifetime=timeout_seconds, search=False)
     except dns.exception.Timeout as error:
         raise TimeoutError from error
@@ -56,9 +56,16 @@ async def srv_hosts(name: str, timeout_seconds: float) -> list[tuple[str, int]]:
     return [(host, port) for _, host, port in found]
 
 
+def _systems_resolver() -> dns.asyncresolver.Resolver:
+    try:
+        return dns.asyncresolver.Resolver()
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ValueError("this machine knows no name server; give one as nameserver") from error
+
+
 async def _resolver(own: str | None, policy: AddressPolicy) -> dns.asyncresolver.Resolver:
     if own is None:
-        return dns.asyncresolver.Resolver()
+        return _systems_resolver()
     parts = urlsplit(f"//[{own}]" if own.count(":") > 1 and "[" not in own else f"//{own}")
     if not parts.hostname:
         raise ValueError("nameserver takes an address such as 9.9.9.9 or 9.9.9.9:53")

@@ -3,10 +3,9 @@
 from typing import Any
 
 import orjson
-from jsonpath import JSONPathError
 
 from cms_services import outbound
-from cms_services.configuration.check_fields import json_path
+from cms_services.configuration.json_paths import TooMuch, found_at
 from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import (
     LONGEST_EXCERPT,
@@ -22,7 +21,6 @@ from cms_services.outbound_tls import trusting
 
 # More than what is told, so that no secret is cut in two before it is found.
 _EXCERPT_MARGIN = 8192
-_MOST_MATCHES = 1000
 _DEFAULT_LIMIT_SECONDS = 1.0
 _GOOD = ([200, 399],)
 
@@ -90,12 +88,11 @@ def _json_problem(condition: dict[str, Any], answer: Answer) -> str | None:
     path = condition["path"]
     try:
         document = orjson.loads(answer.body)
-        matches = json_path(path).finditer(document)
-        found = [match.obj for match, _ in zip(matches, range(_MOST_MATCHES), strict=False)]
+        found = found_at(path, document)
     except orjson.JSONDecodeError:
         return "the answer is no JSON" + _as_far_as_read(answer)
-    except (JSONPathError, RecursionError) as error:
-        return f"{path} can't be followed in the answer: {str(error)[:100]}"
+    except TooMuch as error:
+        return f"{path} can't be followed in the answer: {error}"
     if "equals" in condition:
         met = any(_same(each, condition["equals"]) for each in found)
         return None if met else f"{path} is not {_short(condition['equals'])}"
