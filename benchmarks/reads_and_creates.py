@@ -52,7 +52,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         settings = {"CMS_DATA_DIR": folder, "RATE_LIMITS": "off", "LOG_LEVEL": options.log_level}
-        _fill(settings)
+        fill(settings)
         print(f"{options.workers} worker(s), {options.threads} threads, wrk with "
               f"{options.connections} connections for {options.seconds} s each\n")  # fmt: skip
         print(f"{'':34}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'of bare':>9}")
@@ -61,14 +61,14 @@ def main() -> None:
         ) as base:
             for measured in LISTS:
                 _measure_list(base, measured, options, Path(folder))
-            cookie = _sign_in(base, "few@x.io")
+            cookie = sign_in(base, "few@x.io")
             script = Path(folder) / "create.lua"
             script.write_text(_CREATE)
             _show("createService", _load(base + "/services.php", cookie, options, script))
 
 
 def _measure_list(base: str, measured: Measured, options: argparse.Namespace, folder: Path) -> None:
-    cookie = _sign_in(base, measured.email)
+    cookie = sign_in(base, measured.email)
     url = base + measured.path
     payload = folder / "payload.json"
     payload.write_bytes(_get(url, cookie))
@@ -103,7 +103,7 @@ def _show(name: str, load: Load, bare: Load | None = None) -> None:
     print(f"{name:34}{load.rate:9.0f}{load.p50:9.2f}{load.p99:9.2f}{load.errors:8}{ratio}")
 
 
-def _fill(settings: dict[str, str]) -> None:
+def fill(settings: dict[str, str]) -> None:
     app = create_app(settings | {"LOG_LEVEL": "error"})
     with app.app_context():
         upgrade_schema()
@@ -115,14 +115,14 @@ def _fill(settings: dict[str, str]) -> None:
             db.session.flush()
             if components:
                 db.session.add(ProjectMember(project_id=project.id, user_id=user.id, role="owner"))
-            rows = [_row(user.id, n, "api", project.id) for n in range(components)]
-            rows += [_row(user.id, n, "hosting", None) for n in range(subscriptions)]
+            rows = [row_of(user.id, n, "api", project.id) for n in range(components)]
+            rows += [row_of(user.id, n, "hosting", None) for n in range(subscriptions)]
             db.session.execute(insert(Service), rows)
         db.session.commit()
         db.engine.dispose()
 
 
-def _row(user_id: str, number: int, kind: str, project_id: str | None) -> dict[str, object]:
+def row_of(user_id: str, number: int, kind: str, project_id: str | None) -> dict[str, object]:
     return {
         "id": new_id(),
         "user_id": user_id,
@@ -143,7 +143,7 @@ def _row(user_id: str, number: int, kind: str, project_id: str | None) -> dict[s
     }
 
 
-def _sign_in(base: str, email: str) -> str:
+def sign_in(base: str, email: str) -> str:
     body = json.dumps({"email": email, "password": _PASSWORD}).encode()
     request = urllib.request.Request(
         f"{base}/api/auth/login", body, {"Content-Type": "application/json"}

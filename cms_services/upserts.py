@@ -40,6 +40,21 @@ def replace(connection: Connection, table: Table, rows: Rows) -> None:
     _insert_or(connection, table, rows, lambda new: {name: new[name] for name in names})
 
 
+def add_missing(connection: Connection, table: Table, rows: Rows) -> None:
+    """Insert rows, but for those whose primary key is there. The rows' keys must differ."""
+    if not rows:
+        return
+    if connection.dialect.name == "mysql":
+        # Unlike INSERT IGNORE this still refuses all else that is wrong with a row.
+        key = next(iter(table.primary_key)).name
+        statement: Any = mysql.insert(table)
+        statement = statement.on_duplicate_key_update({key: table.c[key]})
+    else:
+        made = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = made(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+    connection.execute(statement, list(rows))
+
+
 def _insert_or(connection: Connection, table: Table, rows: Rows, changed: Any) -> None:
     if not rows:
         return

@@ -89,6 +89,11 @@ def assert_the_incident_shows(person: Person, service_id: str) -> None:
     assert any("No answer from the provider" in each["message"] for each in logs)
     history = data_of(person.get(f"/api/services/{service_id}/health/history?limit=50"))
     assert {HealthStatus.HEALTHY, HealthStatus.UNHEALTHY} <= {each["status"] for each in history}
+    health = data_of(person.get(f"/api/services/{service_id}/health"))
+    assert health["status"] != HealthStatus.UNKNOWN
+    assert 50 < health["uptime"]["7d"] < 100
+    changes = data_of(person.get(f"/api/services/{service_id}/health/changes"))
+    assert HealthStatus.UNHEALTHY in {each["to"] for each in changes}
 
 
 def test_what_fails_half_way_leaves_the_admin_alone(

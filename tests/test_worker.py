@@ -24,7 +24,7 @@ from cms_services.downloads.models import DownloadLink
 from cms_services.events.models import Event
 from cms_services.extensions import db
 from cms_services.idempotency.models import IdempotencyKey
-from cms_services.monitoring.health.models import HealthReport
+from cms_services.monitoring.health.models import HealthPeriod, HealthReport
 from cms_services.monitoring.logs.models import LogEntry
 from cms_services.monitoring.metrics.models import Metric, MetricPoint, MetricSeries
 from cms_services.monitoring.models import IngestBatch
@@ -102,8 +102,11 @@ def furnished(owner: Person, name: str) -> dict[str, Any]:
     assert owner.post(f"{bundle}/link", json={}).status_code == 201
     entries = [{"level": "info", "message": "hello"}]
     samples = [{"name": "cpu", "value": 1}]
+    checks = [{"name": "job", "type": "heartbeat"}]
+    configuration = {"environment": variables, "exports": ["A"], "healthChecks": checks}
     for what, body, status in (
-        ("config", {"environment": variables, "exports": ["A"]}, 200),
+        ("config", configuration, 200),
+        ("heartbeats/job", None, 202),
         ("logs", {"entries": entries}, 202),
         ("metrics", {"samples": samples}, 202),
         ("health", None, 200),
@@ -111,6 +114,10 @@ def furnished(owner: Person, name: str) -> dict[str, Any]:
     ):
         answer = owner.post(f"{path}/{what}", json=body)
         assert answer.status_code == status, answer.text
+    with owner.client.application.app_context():
+        period = {"status": "healthy", "started_at": START, "ended_at": START + DAY}
+        db.session.add(HealthPeriod(service_id=service["id"], **period))
+        db.session.commit()
     return service
 
 

@@ -177,7 +177,7 @@ def _body(op: Operation) -> dict[str, Any] | None:
 
 def _responses(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {str(op.status): {"description": "Done", "content": _content(op)}}
-    if method == "GET" and (op.resumable or not op.media_types):
+    if method == "GET" and (op.resumable or op.answer is not None or not op.media_types):
         responses["304"] = {"description": _REASONS[304]}
     if op.resumable:
         responses["206"] = {"description": _REASONS[206], "content": _content(op)}
@@ -212,19 +212,20 @@ def _failures(rule: Rule, method: str, op: Operation) -> list[int]:
 
 
 def _content(op: Operation) -> dict[str, Any]:
-    if op.media_types:
-        kinds = {"application/json": {"type": "array" if op.many else "object"}}
-        return {
-            media_type: {"schema": kinds.get(media_type, {"type": "string"})}
-            for media_type in op.media_types
-        }
+    kinds = {"application/json": {"type": "array" if op.many else "object"}}
+    files: dict[str, Any] = {
+        media_type: {"schema": kinds.get(media_type, {"type": "string"})}
+        for media_type in op.media_types
+    }
+    if files and op.answer is None:
+        return files
     data: Any = op.answer if op.answer is not None else {"type": "object"}
     properties: dict[str, Any] = {"success": {"const": True}, "data": data}
     if op.many:
         properties["data"] = {"type": "array", "items": data}
         properties["meta"] = _META
     schema = {"type": "object", "required": ["success", "data"], "properties": properties}
-    return {"application/json": {"schema": schema}}
+    return files | {"application/json": {"schema": schema}}
 
 
 _META = {

@@ -1,4 +1,4 @@
-"""What health checks found out in the last week."""
+"""What health checks found out in the last week: reports, changes, and the periods of uptime."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -9,7 +9,15 @@ from sqlalchemy import insert
 from cms_services.catalogue.models import Service
 from cms_services.demo.days import Incident, reproducible
 from cms_services.extensions import db
-from cms_services.monitoring.health.models import HealthReport
+from cms_services.monitoring.health.models import (
+    HealthChange,
+    HealthPeriod,
+    HealthReport,
+    MonitoredService,
+)
+from cms_services.monitoring.health.periods import Period, Standing, advanced
+from cms_services.monitoring.health.reporting import slowest
+from cms_services.monitoring.health.states import CheckState, ServiceState, after_result
 from cms_services.monitoring.probes.declared import Check, declared_checks
 from cms_services.monitoring.probes.results import CheckResult, overall_status
 from cms_services.vocabulary import HealthStatus, Status
@@ -22,29 +30,89 @@ _HICCUP = 0.005
 
 
 def store_reports(service: Service, present: datetime, incident: Incident) -> int:
-    """Add the reports of the checks that an active service declares. Returns how many."""
+    """Add what the checks found that an active service declares. Returns how many reports."""
     checks = declared_checks(service.config)
     if not checks or service.status != Status.ACTIVE:
         return 0
     chance = reproducible(f"health of {service.name}")
     usual = chance.uniform(25, 160)
-    rows = []
+    state, standing = ServiceState(), Standing()
+    reports, changes, periods = [], [], []
     for number in reversed(range(_DAYS // _EVERY)):
         at = present - number * _EVERY - timedelta(seconds=chance.uniform(2, 20))
         severity = incident.severity(service.name, at)
         results = [_result(check, at, usual, severity, chance) for check in checks]
-        rows.append(_row(service, at, results))
-    db.session.execute(insert(HealthReport), rows)
-    return len(rows)
+        for check, result in zip(checks, results, strict=True):
+            before = state.checks.get(check.name, CheckState())
+            after = after_result(before, check, result, at.timestamp())
+            state.checks[check.name] = after
+            if after.status is not before.status:
+                changes.append(_change(service, at, before.status, result))
+        state.announced = state.status
+        # Between the demo's reports, which are few, a service stayed as it was.
+        standing, period = advanced(standing, state.status, at, at + 2 * _EVERY)
+        if period is not None:
+            periods.append(period)
+        reports.append(_row(service, at, results))
+    _store_periods(service, periods)
+    db.session.execute(insert(HealthReport), reports)
+    db.session.execute(insert(HealthChange), changes)
+    _store_standing(service, state, standing, reports[-1])
+    return len(reports)
+
+
+def _store_periods(service: Service, periods: list[Period]) -> None:
+    rows = [
+        {"service_id": service.id, "status": each.status}
+        | {"started_at": each.start, "ended_at": each.end}
+        for each in periods
+    ]
+    if rows:
+        db.session.execute(insert(HealthPeriod), rows)
+
+
+def _store_standing(
+    service: Service, state: ServiceState, standing: Standing, report: dict[str, Any]
+) -> None:
+    """Add what is known now. The checks are due when a worker first looks at the service."""
+    db.session.add(
+        MonitoredService(
+            service_id=service.id,
+            # Of no version of the service, so that the schedule takes it in.
+            seen_version=0,
+            service_status=service.status,
+            checks=[check.to_document() for check in declared_checks(service.config)],
+            states=state.to_document(),
+            status=standing.status,
+            since=standing.since,
+            known_until=standing.until,
+            checked_at=report["checked_at"],
+            response_time_ms=report["response_time_ms"],
+        )
+    )
+    db.session.flush()
+
+
+def _change(
+    service: Service, at: datetime, before: HealthStatus, result: CheckResult
+) -> dict[str, Any]:
+    return {
+        "service_id": service.id,
+        "at": at,
+        "check": result.name,
+        "before": before,
+        "after": result.status,
+        "cause": result.message,
+        "details": {},
+    }
 
 
 def _row(service: Service, at: datetime, results: list[CheckResult]) -> dict[str, Any]:
-    times = [r.response_time_ms for r in results if r.response_time_ms is not None]
     return {
         "service_id": service.id,
         "checked_at": at,
         "status": overall_status(results),
-        "response_time_ms": max(times) if times else None,
+        "response_time_ms": slowest(each.response_time_ms for each in results),
         "checks": [result.to_document() for result in results],
     }
 

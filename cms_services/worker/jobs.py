@@ -12,7 +12,7 @@ from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
 from cms_services.monitoring.batches import prune_batches
-from cms_services.monitoring.health.reports import prune_reports
+from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.logs.retention import prune_logs
 from cms_services.monitoring.metrics.retention import prune_metrics
 from cms_services.settings import Settings
@@ -48,7 +48,12 @@ JOBS = (
     ),
     Job("prune log entries", _MINUTE, prune_logs, own_transactions=True),
     Job("prune metrics", _MINUTE, prune_metrics, own_transactions=True),
-    Job("prune health reports", _MINUTE, lambda settings: prune_reports(settings.health_retention)),
+    Job(
+        "prune health reports",
+        _MINUTE,
+        lambda settings: prune_health(settings.health_retention),
+        own_transactions=True,
+    ),
     Job("prune ingested batches", 10 * _MINUTE, lambda settings: prune_batches()),
     Job("prune idempotency keys", _HOUR, lambda settings: prune_keys()),
     Job("prune ended sessions", _HOUR, lambda settings: prune_sessions()),

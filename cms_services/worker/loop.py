@@ -15,8 +15,10 @@ from flask import Flask
 
 from cms_services.settings import current_settings
 from cms_services.worker.jobs import JOBS, Job
+from cms_services.worker.probing import probe_until
 from cms_services.worker.queue import JobConsumer, add_periodic, new_queue
 from cms_services.worker.running import run_if_due
+from cms_services.worker.syslog import take_syslog_until
 
 log = structlog.get_logger()
 
@@ -25,7 +27,7 @@ _PAUSE_SECONDS = 5.0
 
 # What goes on all the time, beside the jobs: each until the event is set.
 Duty = Callable[[Flask, asyncio.Event], Coroutine[Any, Any, None]]
-DUTIES: tuple[Duty, ...] = ()
+DUTIES: tuple[Duty, ...] = (probe_until, take_syslog_until)
 
 
 def work_until_stopped(app: Flask, beside: int | None = None) -> None:

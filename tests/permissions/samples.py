@@ -9,7 +9,7 @@ from cms_services.scaffolds.templates import all_templates
 from cms_services.vocabulary import Status
 from cms_services.web.permissions import Caller
 from tests.people import PASSWORD
-from tests.permissions.world import Ask, Party, Thing, World
+from tests.permissions.world import HEARTBEAT, Ask, Party, Thing, World
 
 MakeAsk = Callable[[World, Party], Ask]
 NEW_PASSWORD = "Another-horse-8"
@@ -118,6 +118,10 @@ def action(*, status: Status | None = None, **json: Any) -> Sample:
         return Ask(json={"serviceId": service.service_id} | json)
 
     return Sample(ask, about_service=True)
+
+
+def _heartbeat(service: Thing) -> Ask:
+    return Ask(service_path(service) | {"check": "job"})
 
 
 def service_path(service: Thing) -> dict[str, str]:
@@ -295,7 +299,14 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "POST /api/services/{serviceId}/config/versions/{number}/restore": of_service(number="1"),
     "GET /api/services/{serviceId}/health": of_service(),
     "POST /api/services/{serviceId}/health": of_service(),
+    "GET /api/services/{serviceId}/health/changes": of_service(),
     "GET /api/services/{serviceId}/health/history": of_service(),
+    "GET /api/services/{serviceId}/health/uptime": of_service(),
+    "POST /api/services/{serviceId}/heartbeats/{check}": Sample(
+        lambda world, _: _heartbeat(world.new_service(configuration=HEARTBEAT)),
+        lambda world, _: _heartbeat(world.ingesting),
+        about_service=True,
+    ),
     "GET /api/services/{serviceId}/ingest-tokens": of_service(),
     "POST /api/services/{serviceId}/ingest-tokens": of_service({"name": "agent"}),
     "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}": Sample(

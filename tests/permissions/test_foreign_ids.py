@@ -52,6 +52,12 @@ def number_of_another_configuration(world: World) -> str:
     return "2"
 
 
+def heartbeat_of_another_service(world: World) -> str:
+    heartbeat = {"healthChecks": [{"name": "theirs", "type": "heartbeat"}]}
+    world.new_service(of=world.people[Caller.OTHER_USER], configuration=heartbeat)
+    return "theirs"
+
+
 def somebody_without_a_part(world: World) -> str:
     return world.people[Caller.OTHER_USER].user_id
 
@@ -73,6 +79,10 @@ ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
         "tokenId",
     ): ingest_token_of_another_service,
+    (
+        "POST /api/services/{serviceId}/heartbeats/{check}",
+        "check",
+    ): heartbeat_of_another_service,
     ("DELETE /api/auth/tokens/{tokenId}", "tokenId"): strangers_personal_token,
     ("DELETE /api/auth/sessions/{sessionId}", "sessionId"): strangers_session,
     ("DELETE /api/projects/{projectId}/members/{userId}", "userId"): somebody_without_a_part,
@@ -216,7 +226,9 @@ class TestCursors:
             assert thing.id not in answer.text and thing.name not in answer.text
         data_of(world.send(rows[name], ask, stranger))
 
-    @pytest.mark.parametrize("kind", ["logs", "config/versions", "health/history"])
+    @pytest.mark.parametrize(
+        "kind", ["logs", "config/versions", "health/history", "health/changes"]
+    )
     def test_another_services_cursor_shows_nothing_of_that_service(
         self, world: World, rows: dict[str, Row], kind: str
     ) -> None:

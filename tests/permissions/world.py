@@ -56,6 +56,10 @@ PEOPLE = tuple(each for each in Caller if each not in (Caller.ANONYMOUS, Caller.
 Made = TypeVar("Made")
 
 
+# What a service calls for that has a heartbeat check.
+HEARTBEAT = {"healthChecks": [{"name": "job", "type": "heartbeat"}]}
+
+
 @dataclass(frozen=True)
 class Party:
     """Somebody who calls, as one kind of caller."""
@@ -110,7 +114,7 @@ class World:
         self.maker = replace(self.person(Caller.OTHER_USER), caller=Caller.OWNER)
         self.project = self.new_project()
         self.service = self.new_service(configuration={"a": 1})
-        self.ingesting = self.new_service()
+        self.ingesting = self.new_service(configuration=HEARTBEAT)
         text = self.ingest_token(self.ingesting.id)[1]
         self.people[Caller.INGEST_TOKEN] = Party(Caller.INGEST_TOKEN, text)
         self.private |= {self.maker.user_id, self.maker.email, self.people[Caller.OWNER].user_id}

@@ -1,36 +1,40 @@
-"""Health reports: what is checked, what came of it, and uptime.
-
-An interactive check first reads its plan, then probes outside any transaction, then records.
-"""
+"""Health as callers ask for it: the latest report, earlier ones, and what changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from sqlalchemy import case, func, select
+from sqlalchemy import CursorResult, delete, select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.clock import now
-from cms_services.configuration.secrets import opened
 from cms_services.database import AnyRow
-from cms_services.encryption import current_vault
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
-from cms_services.monitoring.health.models import HealthReport
-from cms_services.monitoring.probes.declared import Check, declared_checks
-from cms_services.monitoring.probes.results import CheckResult, overall_status
-from cms_services.pruning import prune_before
+from cms_services.monitoring.health.models import (
+    CheckHour,
+    HealthChange,
+    HealthPeriod,
+    HealthReport,
+    MonitoredService,
+)
+from cms_services.monitoring.health.reporting import known_now, slowest
+from cms_services.monitoring.health.states import ServiceState
+from cms_services.monitoring.health.uptime import recent_uptime
+from cms_services.pruning import in_batches, prune_in_batches
 from cms_services.vocabulary import HealthStatus
 
-_NEWEST_FIRST = (
+_REPORTS_NEWEST_FIRST = (
     SortKey("checkedAt", HealthReport.checked_at, descending=True),
     SortKey("id", HealthReport.id, descending=True),
 )
-_UPTIME_WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
-_UP = (HealthStatus.HEALTHY, HealthStatus.DEGRADED)
-_KNOWN = (*_UP, HealthStatus.UNHEALTHY)
+_CHANGES_NEWEST_FIRST = (
+    SortKey("at", HealthChange.at, descending=True),
+    SortKey("id", HealthChange.id, descending=True),
+)
 
 
 @dataclass(frozen=True)
@@ -45,81 +49,105 @@ class Health:
     uptime: dict[str, float | None]
 
 
-def plan_checks(actor: Actor, identifier: str) -> list[Check]:
-    """The checks that a service declares. The caller must be allowed to read the service."""
-    service = load_service(actor, identifier)
-    checks = declared_checks(service.config)
-    if not any(check.has_secrets for check in checks):
-        return checks
-    return declared_checks(opened(service.config, service.id, current_vault()))
-
-
-def record_report(actor: Actor, identifier: str, results: Sequence[CheckResult]) -> Health:
-    """Store the results of checks that were just run, and report them."""
-    service = load_service(actor, identifier)
-    times = [r.response_time_ms for r in results if r.response_time_ms is not None]
-    report = HealthReport(
-        service_id=service.id,
-        checked_at=now(),
-        status=overall_status(results),
-        response_time_ms=max(times) if times else None,
-        checks=[result.to_document() for result in results],
-    )
-    db.session.add(report)
-    db.session.flush()
-    return _health(service.service_id, service.id, report)
-
-
 def latest_health(actor: Actor, identifier: str) -> Health:
-    """The newest report; `unknown` where nothing was ever checked."""
+    """What is known now; `unknown` where nothing was ever checked."""
     service = load_service(actor, identifier)
-    query = select(HealthReport).where(HealthReport.service_id == service.id)
-    newest = query.order_by(*(key.column.desc() for key in _NEWEST_FIRST)).limit(1)
-    return _health(service.service_id, service.id, db.session.scalar(newest))
+    known = MonitoredService
+    row = db.session.execute(
+        select(known.states, known.checked_at).where(known.service_id == service.id)
+    ).one_or_none()
+    if row is None or row.checked_at is None:
+        # Of an earlier version, or checked by hand without any check.
+        return newest_report(service.service_id, service.id)
+    status, checks = known_now(ServiceState.from_document(row.states), row.checked_at)
+    return Health(
+        service_id=service.service_id,
+        status=status,
+        checked_at=row.checked_at,
+        response_time_ms=slowest(each["response_time_ms"] for each in checks),
+        checks=checks,
+        uptime=recent_uptime(service.id),
+    )
+
+
+def newest_report(service_number: str, service_id: str) -> Health:
+    """The newest report that was kept of the service with this number and row id."""
+    return report_after(service_number, service_id, 0) or Health(
+        service_id=service_number,
+        status=HealthStatus.UNKNOWN,
+        checked_at=None,
+        response_time_ms=None,
+        checks=[],
+        uptime=recent_uptime(service_id),
+    )
+
+
+def report_after(service_number: str, service_id: str, number: int) -> Health | None:
+    """The newest report that was kept after the one with a number; None for no such."""
+    report = db.session.scalar(
+        select(HealthReport)
+        .where(HealthReport.service_id == service_id, HealthReport.id > number)
+        .order_by(*(key.column.desc() for key in _REPORTS_NEWEST_FIRST))
+        .limit(1)
+    )
+    if report is None:
+        return None
+    return Health(
+        service_id=service_number,
+        status=report.status,
+        checked_at=report.checked_at,
+        response_time_ms=report.response_time_ms,
+        checks=report.checks,
+        uptime=recent_uptime(service_id),
+    )
 
 
 def health_history(
     actor: Actor, identifier: str, *, limit: int, cursor: str | None
 ) -> Page[AnyRow]:
-    """Earlier reports, newest first."""
+    """The reports that were kept, of changes and by hand, newest first."""
     report = HealthReport
     query = select(report.checked_at, report.status, report.response_time_ms, report.checks).where(
         report.service_id == load_service(actor, identifier).id
     )
-    return paged(query, _NEWEST_FIRST, limit, cursor)
+    return paged(query, _REPORTS_NEWEST_FIRST, limit, cursor)
 
 
-def prune_reports(retention: timedelta) -> int:
-    """Delete reports past their retention time, a batch at once. Returns how many."""
-    return prune_before(HealthReport, HealthReport.checked_at, now() - retention)
+def health_changes(
+    actor: Actor, identifier: str, *, limit: int, cursor: str | None
+) -> Page[AnyRow]:
+    """When checks changed their status, and why, newest first."""
+    change = HealthChange
+    query = select(
+        change.at,
+        change.check.label("check"),
+        change.before.label("before"),
+        change.after.label("after"),
+        change.cause,
+        change.details,
+    ).where(change.service_id == load_service(actor, identifier).id)
+    return paged(query, _CHANGES_NEWEST_FIRST, limit, cursor)
 
 
-def _health(service_number: str, service_id: str, report: HealthReport | None) -> Health:
-    return Health(
-        service_id=service_number,
-        status=report.status if report else HealthStatus.UNKNOWN,
-        checked_at=report.checked_at if report else None,
-        response_time_ms=report.response_time_ms if report else None,
-        checks=report.checks if report else [],
-        uptime=_uptime(service_id),
+def prune_health(retention: timedelta) -> int:
+    """Delete what is past the retention time of health, in batches that commit by themselves.
+
+    Returns how many rows went.
+    """
+    limit = now() - retention
+    return (
+        prune_in_batches(HealthReport, HealthReport.checked_at, limit)
+        + prune_in_batches(HealthChange, HealthChange.at, limit)
+        + prune_in_batches(HealthPeriod, HealthPeriod.ended_at, limit)
+        + in_batches(partial(_prune_hours, int(limit.timestamp())))
     )
 
 
-def _uptime(service_id: str) -> dict[str, float | None]:
-    """Share of the known reports in which the service was up, in percent; null without any."""
-    moment = now()
-    sums: list[Any] = []
-    for window in _UPTIME_WINDOWS.values():
-        for statuses in (_UP, _KNOWN):
-            counted = (HealthReport.checked_at > moment - window) & HealthReport.status.in_(
-                statuses
-            )
-            sums.append(func.sum(case((counted, 1), else_=0)))
-    oldest = moment - max(_UPTIME_WINDOWS.values())
-    row = db.session.execute(
-        select(*sums).where(HealthReport.service_id == service_id, HealthReport.checked_at > oldest)
-    ).one()
-    return {
-        name: round(100 * int(row[2 * i]) / int(row[2 * i + 1]), 3) if row[2 * i + 1] else None
-        for i, name in enumerate(_UPTIME_WINDOWS)
-    }
+def _prune_hours(limit: int, size: int) -> int:
+    """Delete about so many hours of checks from before a time in seconds since 1970."""
+    hour = CheckHour.__table__.c.start
+    old = CheckHour.start < limit
+    last = db.session.scalar(select(hour).where(old).order_by(hour).offset(size - 1).limit(1))
+    if last is not None:
+        old = CheckHour.start <= last
+    return cast(CursorResult[Any], db.session.execute(delete(CheckHour).where(old))).rowcount

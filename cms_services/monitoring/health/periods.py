@@ -1,0 +1,74 @@
+"""Stretches of time in which a service's status is known and stays the same.
+
+A result holds until the next one, but no longer than it says. What no result covers belongs to no
+period.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cms_services.vocabulary import HealthStatus
+
+# The status of the periods in which a service is in maintenance.
+MAINTENANCE = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time that is over: from its start until just before its end."""
+
+    status: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The stretch that goes on. It holds until `until`, or until further notice where that is None.
+
+    `since` is None where the status is unknown.
+    """
+
+    status: str = HealthStatus.UNKNOWN
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def lasted(self, moment: datetime) -> Period | None:
+        """What of it has passed at a moment; None for nothing."""
+        if self.since is None:
+            return None
+        end = moment if self.until is None else min(moment, self.until)
+        return Period(self.status, self.since, end) if end > self.since else None
+
+
+def advanced(
+    standing: Standing, status: str, at: datetime, until: datetime | None
+) -> tuple[Standing, Period | None]:
+    """What goes on after a result at a moment, and the period that ended by it, if any.
+
+    A moment before the standing one's start counts as that start, so that a clock which is set
+    back makes no time twice.
+    """
+    if standing.since is not None:
+        at = max(at, standing.since)
+    if until is not None:
+        until = max(at, until)
+    if status == HealthStatus.UNKNOWN:
+        return Standing(), standing.lasted(at)
+    goes_on = standing.until is None or at <= standing.until
+    if standing.since is not None and standing.status == status and goes_on:
+        return Standing(status, standing.since, until), None
+    return Standing(status, at, until), standing.lasted(at)
+
+
+def seconds_by_status(
+    periods: Iterable[Period], start: datetime, end: datetime
+) -> dict[str, float]:
+    """How many seconds of a window each status has."""
+    found: dict[str, float] = {}
+    for each in periods:
+        seconds = (min(each.end, end) - max(each.start, start)).total_seconds()
+        if seconds > 0:
+            found[each.status] = found.get(each.status, 0.0) + seconds
+    return found
