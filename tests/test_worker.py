@@ -108,7 +108,7 @@ def furnished(owner: Person, name: str) -> dict[str, Any]:
         ("config", configuration, 200),
         ("heartbeats/job", None, 202),
         ("logs", {"entries": entries}, 202),
-        ("metrics", {"samples": samples}, 202),
+        ("metrics", {"samples": samples, "batchId": "b"}, 202),
         ("health", None, 200),
         ("ingest-tokens", {"name": "agent"}, 201),
     ):
