@@ -63,6 +63,7 @@ class TestPurging:
         with app.app_context():
             # By themselves they would be gone long before.
             db.session.execute(update(DownloadLink).values(expires_at=START + 90 * DAY))
+            db.session.execute(update(IngestBatch).values(at=START + 90 * DAY))
             db.session.commit()
         before = belongings(app, gone)
         assert all(before.values())
