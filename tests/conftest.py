@@ -7,12 +7,14 @@ REQUIRE_SERVERS=1.
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import TextClause, text
 
 from cms_services import create_app
 from cms_services.accounts.models import User
@@ -117,8 +119,20 @@ def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 def empty(app: Flask) -> None:
     """Delete all rows of an application's database."""
     with app.app_context(), db.engine.begin() as connection:
-        for table in reversed(db.metadata.sorted_tables):
-            connection.execute(table.delete())
+        tables = {table.name: table for table in reversed(db.metadata.sorted_tables)}
+        # Most are empty, and a statement for each takes longer than many a test.
+        filled = connection.scalars(_filled(tuple(tables))).all()
+        for name, table in tables.items():
+            if name in filled:
+                connection.execute(table.delete())
+
+
+@cache
+def _filled(names: tuple[str, ...]) -> TextClause:
+    """A query for those of the tables that have rows."""
+    return text(
+        " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in names)
+    )
 
 
 @pytest.fixture
