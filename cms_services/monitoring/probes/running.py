@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from cms_services.clock import now
-from cms_services.monitoring.probes.database_checks import check_database
 from cms_services.monitoring.probes.declared import Check
-from cms_services.monitoring.probes.dns_checks import check_names
 from cms_services.monitoring.probes.http_checks import check_http, check_response_time
 from cms_services.monitoring.probes.reported_checks import check_heartbeat, check_memory
 from cms_services.monitoring.probes.results import (
@@ -97,6 +95,20 @@ async def _outcome(check: Check, surroundings: Surroundings) -> Outcome:
         return unknown("Not checked: an error of ours, which the log has.")
 
 
+# Loading the drivers of databases and name servers takes a start a fifth of a second, and most
+# processes ask none.
+async def _check_names(check: Check, surroundings: Surroundings) -> Outcome:
+    from cms_services.monitoring.probes.dns_checks import check_names
+
+    return await check_names(check, surroundings)
+
+
+async def _check_database(check: Check, surroundings: Surroundings) -> Outcome:
+    from cms_services.monitoring.probes.database_checks import check_database
+
+    return await check_database(check, surroundings)
+
+
 _RUNNERS: dict[str, Callable[[Check, Surroundings], Awaitable[Outcome]]] = {
     "http": check_http,
     "https": check_http,
@@ -104,8 +116,8 @@ _RUNNERS: dict[str, Callable[[Check, Surroundings], Awaitable[Outcome]]] = {
     "response_time": check_response_time,
     "tcp": check_tcp,
     "tls": check_tls,
-    "dns": check_names,
-    "database_connection": check_database,
+    "dns": _check_names,
+    "database_connection": _check_database,
     "memory_usage": check_memory,
     "heartbeat": check_heartbeat,
 }
