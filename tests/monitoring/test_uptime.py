@@ -63,9 +63,8 @@ class TestPeriods:
                 del seconds[each]
             if status != HealthStatus.UNKNOWN:
                 seconds |= dict.fromkeys(range(moment, max(moment, present + holds)), status)
-            since = (
-                None if standing.since is None else int((standing.since - START).total_seconds())
-            )
+            begun = standing.since or standing.until
+            since = None if begun is None else int((begun - START).total_seconds())
         last = present + 50
         final = standing.lasted(at(last))
         periods += [final] if final else []

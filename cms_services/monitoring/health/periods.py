@@ -27,7 +27,7 @@ class Period:
 class Standing:
     """The stretch that goes on. It holds until `until`, or until further notice where that is None.
 
-    `since` is None where the status is unknown.
+    `since` is None where the status is unknown; `until` is then when it began to be.
     """
 
     status: str = HealthStatus.UNKNOWN
@@ -50,12 +50,13 @@ def advanced(
     A moment before the standing one's start counts as that start, so that a clock which is set
     back makes no time twice.
     """
-    if standing.since is not None:
-        at = max(at, standing.since)
+    start = standing.until if standing.since is None else standing.since
+    if start is not None:
+        at = max(at, start)
     if until is not None:
         until = max(at, until)
     if status == HealthStatus.UNKNOWN:
-        return Standing(), standing.lasted(at)
+        return Standing(until=at), standing.lasted(at)
     goes_on = standing.until is None or at <= standing.until
     if standing.since is not None and standing.status == status and goes_on:
         return Standing(status, standing.since, until), None
