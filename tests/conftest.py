@@ -26,6 +26,7 @@ from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Role
+from cms_services.web.stopping import stopping
 from tests.databases import (
     DATABASES,
     drop_made_databases,
@@ -207,6 +208,14 @@ def charlie(new_person: NewPerson) -> Person:
 @pytest.fixture
 def admin(new_person: NewPerson) -> Person:
     return new_person("Ada", Role.ADMIN)
+
+
+@pytest.fixture
+def endless_answers_end() -> Iterator[None]:
+    """As where the server is about to stop: no answer goes on for long."""
+    stopping.set()
+    yield
+    stopping.clear()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Schema-driven fuzzing: whatever the document allows, or just does not, is answered as it says."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from cms_services.accounts.models import User
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.vocabulary import Role
-from cms_services.web.stopping import stopping
 from tests.conftest import new_access_token
 
 # Cases for each operation of the document; raise it for a long search.
@@ -40,14 +38,6 @@ def fuzzed_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     return app
 
 
-@pytest.fixture(autouse=True)
-def answers_end() -> Iterator[None]:
-    """As where the server is about to stop: no answer goes on for long."""
-    stopping.set()
-    yield
-    stopping.clear()
-
-
 @pytest.fixture(scope="module")
 def token(fuzzed_app: Flask) -> str:
     with fuzzed_app.app_context():
@@ -57,6 +47,7 @@ def token(fuzzed_app: Flask) -> str:
         return new_access_token(user)
 
 
+@pytest.mark.usefixtures("endless_answers_end")
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_answer_is_in_the_document(

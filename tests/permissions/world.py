@@ -261,9 +261,11 @@ class World:
         if ask.raw is not None:
             headers["Content-Type"], data = ask.raw
             return client.open(path, method=method, data=data, headers=headers)
+        # Whole, since what is sent bit by bit holds a place until it ends.
         return client.open(
-            path, method=method, json=json, data=ask.form, query_string=query, headers=headers
-        )
+            path, method=method, json=json, data=ask.form, query_string=query, headers=headers,
+            buffered=True,
+        )  # fmt: skip
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that is stored, to compare."""

@@ -28,6 +28,7 @@ def rest(make_app: MakeApp) -> list[Place]:
     return list(places(make_app(REGISTRATION="open")))
 
 
+@pytest.mark.usefixtures("endless_answers_end")
 class TestDatabases:
     def test_every_query_parameter_is_only_compared(
         self, alice: Person, bob: Person, rest: list[Place]

@@ -22,6 +22,7 @@ from cms_services.web.schemas.logs import LONGEST_MESSAGE, MOST_ENTRIES, LogBatc
 
 JSON_LINES = "application/x-ndjson"
 _KNOWN = frozenset({"timestamp", "level", "message", "source", "attributes", "traceId", "id"})
+_TOO_MANY = f"Takes at most {MOST_ENTRIES} entries at once."
 _LEVELS = {str(level): level for level in LogLevel}
 # The one way in which JSON can have a NUL character.
 _NUL = b"\\u0000"
@@ -57,7 +58,7 @@ def read_batch(batch_id: str | None) -> Batch:
     rejected: list[Rejected] = []
     for index, item in enumerate(items):
         if index >= MOST_ENTRIES:
-            raise _too_many()
+            raise ValidationFailed({"entries": [_TOO_MANY]})
         if item is None:
             continue
         try:
@@ -74,15 +75,22 @@ def _read_json(raw: bytes, batch_id: str | None) -> tuple[list[Any], str | None]
         raise MalformedBody(f"The body is not valid JSON: {error.msg}.") from error
     if not isinstance(document, dict):
         raise MalformedBody("The body must be a JSON object.")
+    problem = None
     if "entries" not in document:
-        raise ValidationFailed({"entries": ["Missing data for required field."]})
-    entries = document.pop("entries")
+        problem = "Missing data for required field."
+    entries = document.pop("entries", [])
     if not isinstance(entries, list):
-        raise ValidationFailed({"entries": ["Not a valid list."]})
-    if len(entries) > MOST_ENTRIES:
-        raise _too_many()
+        problem = "Not a valid list."
+    elif len(entries) > MOST_ENTRIES:
+        problem = _TOO_MANY
     refuse_unstorable(document)
-    told = load(LogBatch, document)["batch_id"]
+    details = {} if problem is None else {"entries": [problem]}
+    try:
+        told = load(LogBatch, document)["batch_id"]
+    except ValidationFailed as error:
+        raise ValidationFailed(error.details | details) from error
+    if details:
+        raise ValidationFailed(details)
     # A null would be passed over as an empty line is.
     return [_NO_ENTRY if entry is None else entry for entry in entries], told or batch_id
 
@@ -181,7 +189,3 @@ def _add_unstorable(value: Any, troubles: list[str]) -> None:
         troubles += [f"{field}: {' '.join(texts)}" for field, texts in fields.items()]
     except DomainError as error:
         troubles.append(error.message)
-
-
-def _too_many() -> ValidationFailed:
-    return ValidationFailed({"entries": [f"Takes at most {MOST_ENTRIES} entries at once."]})
