@@ -189,7 +189,7 @@ class TestTheWorkerBeside:
                 lambda: server.stdout.count("worker started") == 2, "another worker has begun", 30
             )
             assert server.is_ready()
-        assert "The background worker is gone" in server.stderr
+        assert "The background worker is gone" in server.stdout
 
 
 def worker_of(server: Server) -> int:
