@@ -16,7 +16,7 @@ from typing import Any
 
 COMMAND = (str(Path(sys.executable).with_name("cms-services")),)
 EMAIL, PASSWORD = "ada@example.com", "Correct-horse-7"
-_READY_SECONDS = 40.0
+_READY_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def wait_until_ready(server: Server) -> None:
     assert server.process.poll() is None, server.stderr
 
 
-def eventually(holds: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def eventually(holds: Callable[[], bool], what: str, seconds: float = 45) -> None:
     """Wait until something holds. Fails where it doesn't within so many seconds."""
     deadline = time.monotonic() + seconds
     while not holds():
