@@ -14,6 +14,7 @@ from cms_services.vocabulary import OPEN_PERMISSIONS
 from cms_services.web.envelope import JSON_TYPE, WireJSON
 from cms_services.web.headers import CONTENT_POLICY
 from cms_services.web.operations import PUBLIC, Operation, operation
+from cms_services.web.otlp import PROTOBUF_TYPE
 
 documentation = Blueprint("documentation", __name__, url_prefix="/api")
 
@@ -182,11 +183,16 @@ def _responses(rule: Rule, method: str, op: Operation) -> dict[str, Any]:
     if op.resumable:
         responses["206"] = {"description": _REASONS[206], "content": _content(op)}
     for status in _failures(rule, method, op):
-        responses[str(status)] = {
-            "description": _REASONS[status],
-            "content": {"application/json": {"schema": _ERROR}},
-        }
+        responses[str(status)] = {"description": _REASONS[status], "content": _failure(op)}
     return responses
+
+
+def _failure(op: Operation) -> dict[str, Any]:
+    """What a refusal looks like; who speaks protobuf is refused in it (OTLP/HTTP)."""
+    content: dict[str, Any] = {"application/json": {"schema": _ERROR}}
+    if PROTOBUF_TYPE in op.media_types:
+        content[PROTOBUF_TYPE] = {"schema": {"type": "string"}}
+    return content
 
 
 def _failures(rule: Rule, method: str, op: Operation) -> list[int]:
