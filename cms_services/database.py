@@ -35,6 +35,9 @@ _MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
 # A server that swallows packets must not hold a start, or /readyz, for minutes.
 _CONNECT_SECONDS = 5
 
+# Bytes of one list of values (arrays.py); beyond its default of 1 MiB MariaDB would cut it short.
+_LONGEST_LIST = 2**28
+
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -148,10 +151,13 @@ def engine_options(url: str) -> dict[str, Any]:
     if make_url(url).get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": 10, "isolation_level": None}
     else:
+        connect: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+        if make_url(url).get_backend_name() == "mysql":
+            connect["init_command"] = f"SET SESSION group_concat_max_len = {_LONGEST_LIST}"
         options |= {
             "isolation_level": "READ COMMITTED",
             "pool_pre_ping": True,
-            "connect_args": {"connect_timeout": _CONNECT_SECONDS},
+            "connect_args": connect,
         }
     return options
 

@@ -101,6 +101,14 @@ class Server:
         """Wait until the background worker has begun."""
         eventually(lambda: "worker started" in self.stdout, "the worker says that it began")
 
+    def web_processes(self) -> set[int]:
+        """The processes of gunicorn that answer requests."""
+        return {
+            int(each.name)
+            for each in _processes()
+            if _parent_of(int(each.name)) == self.process.pid and _is_gunicorn(each)
+        }
+
     def signal_group(self, number: int) -> None:
         """Signal every process of this installation, as a terminal does."""
         os.killpg(self.process.pid, number)
@@ -118,14 +126,31 @@ def _processes() -> list[Path]:
     return [each for each in Path("/proc").iterdir() if each.name.isdigit()]
 
 
+def _is_gunicorn(process: Path) -> bool:
+    try:
+        return b"gunicorn" in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def _session_of(pid: int) -> int | None:
     """The session that a living process belongs to."""
+    return _of_living(pid, 3)
+
+
+def _parent_of(pid: int) -> int | None:
+    """The process that started a living one."""
+    return _of_living(pid, 1)
+
+
+def _of_living(pid: int, number: int) -> int | None:
+    """A field of a process that lives, behind its name: state, parent, group, session."""
     try:
-        # Behind the name, which may hold anything: state, parent, group, session.
+        # The name may hold anything.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
         return None
-    return None if fields[0] == "Z" else int(fields[3])
+    return None if fields[0] == "Z" else int(fields[number])
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:

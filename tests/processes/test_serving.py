@@ -45,16 +45,8 @@ def web_processes(server: Server) -> set[int]:
     """The web processes that have counted a request."""
     files = (server.folder / "data" / "metrics").glob("counter_*.db")
     counting = {int(file.stem.removeprefix("counter_")) for file in files}
-    # The worker counts too.
-    return {pid for pid in counting if is_web_process(pid)}
-
-
-def is_web_process(pid: int) -> bool:
-    """Whether a process, if it is still there, is one of gunicorn's."""
-    try:
-        return b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+    # So do the worker and the process that started them all.
+    return counting & server.web_processes()
 
 
 class TestTheServer:

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Table, bindparam, select, type_coerce, union_all
+from sqlalchemy import Connection, Integer, Table, bindparam, func, select, union_all
 
 from cms_services.actor import Actor
+from cms_services.arrays import bytes_of, numbers_of
 from cms_services.catalogue.access import load_service
 from cms_services.clock import now
 from cms_services.extensions import db, reader
@@ -32,27 +34,27 @@ _rollups: Table = MetricRollup.__table__  # type: ignore[assignment]
 _METRICS = select(_metrics.c.id, _metrics.c.name, _metrics.c.kind).where(
     _metrics.c.service_id == bindparam("service_id")
 )
-_VALUES = select(_rollups.c.metric_id, _rollups.c.start, _rollups.c.count, _rollups.c.total).where(
-    _rollups.c.metric_id.in_(bindparam("metric_ids", expanding=True)),
-    _rollups.c.step == bindparam("step"),
-    _rollups.c.start >= bindparam("start"),
-    _rollups.c.start < bindparam("end"),
-)
-
-
-def _stretch_query(number: int) -> Any:
-    return select(
+_VALUES = (
+    select(
         _rollups.c.metric_id,
-        _rollups.c.step,
-        _rollups.c.start,
-        _rollups.c.count,
-        _rollups.c.total,
-        _rollups.c.least,
-        _rollups.c.most,
-        _rollups.c.last,
-        type_coerce(_rollups.c.last_at, DateTime()).label("last_at"),
-        _rollups.c.sketch,
-    ).where(
+        numbers_of(_rollups.c.start),
+        numbers_of(_rollups.c.count),
+        numbers_of(_rollups.c.total),
+    )
+    .where(
+        _rollups.c.metric_id.in_(bindparam("metric_ids", expanding=True)),
+        _rollups.c.step == bindparam("step"),
+        _rollups.c.start >= bindparam("start"),
+        _rollups.c.start < bindparam("end"),
+    )
+    .group_by(_rollups.c.metric_id)
+)
+_NUMBERS = ("step", "start", "count", "total", "least", "most", "last")
+
+
+def _rows_of_stretch(number: int) -> Any:
+    columns = (_rollups.c[name] for name in ("metric_id", *_NUMBERS, "sketch"))
+    return select(*columns).where(
         _rollups.c.metric_id.in_(bindparam("metric_ids", expanding=True)),
         _rollups.c.step == bindparam(f"step{number}"),
         _rollups.c.start >= bindparam(f"start{number}"),
@@ -60,10 +62,16 @@ def _stretch_query(number: int) -> Any:
     )
 
 
-_STRETCHES = {
-    number: union_all(*(_stretch_query(each) for each in range(number)))
-    for number in range(1, _MOST_STRETCHES + 1)
-}
+def _query_of_stretches(number: int) -> Any:
+    rows = union_all(*(_rows_of_stretch(each) for each in range(number))).subquery()
+    numbers = (numbers_of(rows.c[name]).label(name) for name in _NUMBERS)
+    sizes = numbers_of(func.length(rows.c.sketch, type_=Integer))
+    return select(rows.c.metric_id, *numbers, sizes, bytes_of(rows.c.sketch)).group_by(
+        rows.c.metric_id
+    )
+
+
+_STRETCHES = {number: _query_of_stretches(number) for number in range(1, _MOST_STRETCHES + 1)}
 _NEWEST = select(_metrics.c.service_id, _series.c.last_value, _series.c.last_at).where(
     _metrics.c.id == _series.c.metric_id,
     _metrics.c.service_id.in_(bindparam("service_ids", expanding=True)),
@@ -73,8 +81,6 @@ _NEWEST = select(_metrics.c.service_id, _series.c.last_value, _series.c.last_at)
 _SERVICES_AT_ONCE = 500
 
 Point = tuple[datetime, float]
-# Of a roll-up: count, total, least, most, last, last_at, sketch.
-_Row = tuple[float, float, float, float, float, datetime, bytes]
 
 
 @dataclass(frozen=True)
@@ -141,8 +147,8 @@ def read_totals(
     return {
         name: Total(
             metric.kind,
-            sum(row[0] for row in metric.rows),
-            sum(row[1] for row in metric.rows),
+            sum(metric.rows.count),
+            sum(metric.rows.total),
         )
         for name, metric in found.items()
     }
@@ -173,12 +179,36 @@ class _Moments(dict[int, datetime]):
         return moment
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The roll-ups that make up a timeframe, column by column."""
+
+    step: list[int]
+    start: list[int]
+    count: list[float]
+    total: list[float]
+    least: list[float]
+    most: list[float]
+    last: list[float]
+    # How long each of the sketches is that stand one behind the other.
+    sizes: list[int]
+    sketches: bytes
+
+    def each_sketch(self) -> list[bytes]:
+        ends = list(accumulate(self.sizes))
+        begins = [0, *ends[:-1]]
+        return [self.sketches[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+
+_NONE = _Rows([], [], [], [], [], [], [], [], b"")
+
+
 class _Found:
     """What was read of one metric: rows that make up the timeframe, and values by bucket."""
 
     def __init__(self, kind: MetricKind) -> None:
         self.kind = kind
-        self.rows: list[_Row] = []
+        self.rows = _NONE
         # By bucket: how many values, and their sum.
         self.buckets: dict[int, tuple[float, float]] = {}
 
@@ -195,15 +225,15 @@ class _Found:
         return [(moments[start], total / count) for start, (count, total) in buckets]
 
     def summary(self) -> dict[str, float]:
-        counts, totals, leasts, mosts, lasts, last_ats, blobs = zip(*self.rows, strict=True)
-        least, most = min(leasts), max(mosts)
-        found = percentiles(blobs, _PERCENTS, least, most)
+        rows = self.rows
+        least, most = min(rows.least), max(rows.most)
+        found = percentiles(rows.each_sketch(), _PERCENTS, least, most)
         return {
             "min": least,
-            "avg": sum(totals) / sum(counts),
+            "avg": sum(rows.total) / sum(rows.count),
             "max": most,
             **{f"p{percent}": value for percent, value in zip(_PERCENTS, found, strict=True)},
-            "last": lasts[last_ats.index(max(last_ats))],
+            "last": rows.last[rows.start.index(max(rows.start))],
         }
 
 
@@ -230,7 +260,7 @@ def _read(
     longer = [part for part in parts if part.step > step > 0]
     if longer:
         _read_values(connection, found, Stretch(step, longer[0].start, longer[-1].end))
-    return {name: metric for name, metric in found.values() if metric.rows}
+    return {name: metric for name, metric in found.values() if metric.rows.start}
 
 
 def _read_stretches(
@@ -241,12 +271,14 @@ def _read_stretches(
     for number, part in enumerate(parts):
         wanted |= {f"step{number}": part.step, f"start{number}": part.start}
         wanted[f"end{number}"] = part.end
-    for row in connection.execute(_STRETCHES[len(parts)], wanted).all():
-        metric_id, row_step, start, count, total = row[:5]
+    for metric_id, *columns in connection.execute(_STRETCHES[len(parts)], wanted):
         metric = found[metric_id][1]
-        metric.rows.append(row[3:])
-        if row_step <= step:
-            metric.add(start // step * step, count, total)
+        metric.rows = rows = _Rows(*columns)
+        for row_step, start, count, total in zip(
+            rows.step, rows.start, rows.count, rows.total, strict=True
+        ):
+            if row_step <= step:
+                metric.add(start // step * step, count, total)
 
 
 def _read_values(
@@ -254,9 +286,9 @@ def _read_values(
 ) -> None:
     """Read the buckets in the middle of the timeframe, which lie in longer rows as a whole."""
     wanted = {"metric_ids": list(found), "step": part.step, "start": part.start, "end": part.end}
-    buckets = {metric_id: metric.buckets for metric_id, (_, metric) in found.items()}
-    for metric_id, start, count, total in connection.execute(_VALUES, wanted).all():
-        buckets[metric_id][start] = (count, total)
+    for metric_id, starts, counts, totals in connection.execute(_VALUES, wanted):
+        buckets = found[metric_id][1].buckets
+        buckets.update(zip(starts, zip(counts, totals, strict=True), strict=True))
 
 
 def _with_parts(names: Collection[str] | None) -> Collection[str] | None:
