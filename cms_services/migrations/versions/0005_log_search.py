@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cms_services.database import DOCUMENT, IDENTIFIER, LONG_TEXT, SEQUENCE, WORD, Moment
-from cms_services.monitoring.logs.terms import service_term, terms_of
+from cms_services.monitoring.logs.terms import block_terms, terms_of
 from cms_services.upserts import add_up
 
 revision = "0005"
@@ -30,8 +30,10 @@ _FULL_TEXT_INDEX = {
         " VALUES ('delete', old.id, old.terms); END",
     ),
     "postgresql": (
-        "CREATE INDEX ix_log_blocks_terms ON log_blocks"
-        " USING gin (array_to_tsvector(string_to_array(terms, ' ')))",
+        "CREATE FUNCTION terms_vector(terms text) RETURNS tsvector LANGUAGE plpgsql"
+        " IMMUTABLE STRICT PARALLEL SAFE COST 10000"
+        " AS 'BEGIN RETURN array_to_tsvector(string_to_array(terms, '' '')); END'",
+        "CREATE INDEX ix_log_blocks_terms ON log_blocks USING gin (terms_vector(terms))",
     ),
     "mysql": ("CREATE FULLTEXT INDEX ix_log_blocks_terms ON log_blocks (terms)",),
 }
@@ -116,12 +118,12 @@ def _describe_entries() -> None:
 
 
 def _describe_block(connection: sa.Connection, service_id: str, rows: Any) -> None:
-    terms = {service_term(service_id)}
+    described = []
     volumes: dict[tuple[int, str], list[int]] = {}
     changes = []
     for row in rows:
         told = terms_of(row.message, row.attributes or {})
-        terms.update(told.split())
+        described.append(told)
         size = len(row.message.encode()) + len(row.source.encode())
         changes.append({"number": row.id, "told": told, "bytes": size})
         start = int(row.at.timestamp()) // _HOUR * _HOUR
@@ -141,7 +143,7 @@ def _describe_block(connection: sa.Connection, service_id: str, rows: Any) -> No
         "last_id": rows[-1].id,
         "first_at": min(moments),
         "last_at": max(moments),
-        "terms": " ".join(sorted(terms)),
+        "terms": block_terms(service_id, described),
     }
     connection.execute(sa.insert(_BLOCKS), block)
     add_up(
@@ -158,5 +160,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TABLE log_block_terms")
     op.drop_table("log_blocks")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION terms_vector(text)")
     op.drop_column("log_entries", "size")
     op.drop_column("log_entries", "terms")

@@ -1,10 +1,10 @@
 """Asking each database's full-text index for the blocks that have some terms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import or_, select, text
 
 from cms_services.extensions import db
 from cms_services.monitoring.logs.models import LogBlock
@@ -14,38 +14,39 @@ _BLOCKS = LogBlock.__table__.c
 _MATCHES: dict[str, str] = {
     "sqlite": "log_blocks.id IN"
     " (SELECT rowid FROM log_block_terms WHERE log_block_terms MATCH :terms)",
-    "postgresql": "array_to_tsvector(string_to_array(log_blocks.terms, ' '))"
-    " @@ CAST(:terms AS tsquery)",
+    "postgresql": "terms_vector(log_blocks.terms) @@ CAST(:terms AS tsquery)",
     "mysql": "MATCH (log_blocks.terms) AGAINST (:terms IN BOOLEAN MODE)",
 }
+# Blocks that are read at first, and how many times as many each time after that.
+_FIRST, _GROWTH = 64, 4
 
 
 def blocks_with(
     service_id: str, present: Sequence[Sought], since: datetime | None, until: datetime
-) -> list[Any]:
+) -> Iterator[Any]:
     """A service's blocks that have all the terms, in whatever entries, the newest first."""
     kind = db.engine.dialect.name
     query = (
-        select(_BLOCKS.first_id, _BLOCKS.last_id, _BLOCKS.last_at)
+        select(_BLOCKS.id, _BLOCKS.first_id, _BLOCKS.last_id, _BLOCKS.last_at)
         .where(_BLOCKS.service_id == service_id, _BLOCKS.first_at <= until)
-        .where(*_first_look(kind, present))
         .where(text(_MATCHES[kind]).bindparams(terms=_asked(kind, service_id, present)))
         .order_by(_BLOCKS.last_at.desc(), _BLOCKS.id.desc())
     )
     if since is not None:
         query = query.where(_BLOCKS.last_at >= since)
-    return list(db.session.execute(query).all())
-
-
-def _first_look(kind: str, present: Sequence[Sought]) -> list[ColumnElement[bool]]:
-    """What spares PostgreSQL from making a tsvector of each block, where it reads them all.
-
-    Its planner takes that for as cheap as a comparison, and so passes over the index of few blocks.
-    """
-    if kind != "postgresql":
-        return []
-    terms = {term for sought in present for term in sought.terms}
-    return [func.strpos(_BLOCKS.terms, term) > 0 for term in sorted(terms)]
+    limit = _FIRST
+    rest = query
+    while True:
+        rows = db.session.execute(rest.limit(limit)).all()
+        yield from rows
+        if len(rows) < limit:
+            return
+        last = rows[-1]
+        rest = query.where(
+            _BLOCKS.last_at <= last.last_at,
+            or_(_BLOCKS.last_at < last.last_at, _BLOCKS.id < last.id),
+        )
+        limit *= _GROWTH
 
 
 def _asked(kind: str, service_id: str, present: Sequence[Sought]) -> str:
@@ -53,7 +54,7 @@ def _asked(kind: str, service_id: str, present: Sequence[Sought]) -> str:
     whole = {service_term(service_id)}
     beginnings: set[str] = set()
     for sought in present:
-        whole.update(sought.terms[:-1])
+        whole.update(sought.terms[:-1], sought.pairs)
         (beginnings if sought.is_open else whole).add(sought.terms[-1])
     if kind == "sqlite":
         parts = [f'"{term}"' for term in sorted(whole)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
@@ -14,9 +14,10 @@ from cms_services.clock import now, to_wire
 from cms_services.extensions import db
 from cms_services.monitoring.batches import Rejected, Stored, answer_to_batch, keep_batch
 from cms_services.monitoring.logs.masking import mask_entry, may_have_secret
-from cms_services.monitoring.logs.models import LogBlock, LogEntry
+from cms_services.monitoring.logs.models import LogEntry
 from cms_services.monitoring.logs.retention import retention_of
-from cms_services.monitoring.logs.terms import service_term, terms_of
+from cms_services.monitoring.logs.storing import insert_block
+from cms_services.monitoring.logs.terms import terms_of
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.logs.volumes import count_entries
 from cms_services.settings import current_settings
@@ -82,7 +83,7 @@ def store_entries(service_id: str, entries: Sequence[NewLogEntry], *, masking: b
     if rows:
         connection = db.session.connection()
         for begin in range(0, len(rows), _BLOCK):
-            _insert_block(connection, service_id, rows[begin : begin + _BLOCK])
+            insert_block(connection, service_id, rows[begin : begin + _BLOCK])
         count_entries(
             connection, service_id, ((row["at"], row["level"], row["size"]) for row in rows)
         )
@@ -108,51 +109,6 @@ def _row(service_id: str, entry: NewLogEntry, at: datetime, masking: bool) -> di
         "terms": terms_of(message, attributes),
         "size": size,
     }
-
-
-def _insert_block(connection: Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
-    if connection.dialect.name == "sqlite":
-        ids = _insert_into_sqlite(connection, rows)
-    else:
-        new = connection.execute(insert(LogEntry).returning(LogEntry.id), rows).scalars().all()
-        ids = min(new), max(new)
-    terms = {service_term(service_id)}
-    for row in rows:
-        terms.update(row["terms"].split())
-    moments = [row["at"] for row in rows]
-    block = {
-        "service_id": service_id,
-        "first_id": ids[0],
-        "last_id": ids[1],
-        "first_at": min(moments),
-        "last_at": max(moments),
-        "terms": " ".join(sorted(terms)),
-    }
-    connection.execute(insert(LogBlock), block)
-
-
-def _insert_into_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> tuple[int, int]:
-    """Insert by the driver itself, which halves the time. Returns the first and the last id.
-
-    Nobody else writes within this transaction, so the ids are known beforehand.
-    """
-    first = (connection.scalar(select(func.max(LogEntry.id))) or 0) + 1
-    as_stored = [
-        row
-        | {
-            "id": number,
-            "at": row["at"].isoformat(" ", "microseconds")[:26],
-            "attributes": orjson.dumps(row["attributes"]).decode() if row["attributes"] else "{}",
-        }
-        for number, row in enumerate(rows, first)
-    ]
-    names = list(as_stored[0])
-    places = ", ".join(f":{name}" for name in names)
-    connection.exec_driver_sql(
-        f"INSERT INTO log_entries ({', '.join(names)}) VALUES ({places})",  # noqa: S608 - our names
-        as_stored,
-    )
-    return first, first + len(rows) - 1
 
 
 def _retention(service_id: str) -> timedelta:

@@ -7,6 +7,7 @@ sought in the blocks that the full-text index names, the newest of them first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all
@@ -210,8 +211,7 @@ def _from_blocks(
     if wanted.levels is not None:
         conditions.append(_ENTRIES.level.in_(wanted.levels))
     blocks = blocks_with(wanted.service_id, present, wanted.since, end[0])
-    for begin in range(0, len(blocks), _BLOCKS_AT_ONCE):
-        some = blocks[begin : begin + _BLOCKS_AT_ONCE]
+    while some := list(islice(blocks, _BLOCKS_AT_ONCE)):
         if len(found) >= limit and _position(found[limit - 1])[0] > some[0].last_at:
             break
         within = or_(*(_ENTRIES.id.between(block.first_id, block.last_id) for block in some))

@@ -3,15 +3,17 @@
 A word is a run of letters, digits and underscores, or one character of a script that puts no blanks
 between words. A term is a word folded to lower case (Unicode, NFKC), with what is not ASCII spelt
 by its number, behind a mark: so no database's own idea of words, accents, stop words or least
-lengths counts. Attributes are terms too, a hash of each name and value.
+lengths counts. Attributes are terms too, a hash of each name and value. A block has a term for each
+pair of words that follow each other as well, by which phrases of common words are found.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -19,6 +21,7 @@ import orjson
 # MariaDB indexes no word of less than 3 letters, or of more than 84.
 _WORD_MARK = "__"
 _ATTRIBUTE_MARK = "_a"
+_PAIR_MARK = "_p"
 _SERVICE_MARK = "_s"
 _LONGEST = 80
 _MOST_ATTRIBUTES = 64
@@ -32,6 +35,8 @@ _WORD_OF_ASCII = {
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+# Numbers and the like, which make almost every pair another one.
+_IS_NUMBER_LIKE = re.compile(rf"{_WORD_MARK}[a-z]*[0-9]").match
 _PART_OF_QUERY = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 
 
@@ -48,6 +53,14 @@ class Sought:
         """What an entry's terms contain where this is in it."""
         return f" {' '.join(self.terms)}{'' if self.is_open else ' '}"
 
+    @property
+    def pairs(self) -> set[str]:
+        """The terms of the pairs of whole words that a block with this in it has."""
+        whole = self.terms[:-1] if self.is_open else self.terms
+        return {
+            _pair_term(*pair) for pair in pairwise(whole) if not any(map(_IS_NUMBER_LIKE, pair))
+        }
+
 
 def terms_of(message: str, attributes: Mapping[str, Any]) -> str:
     """An entry's terms: words in order, then attributes, with a blank around each."""
@@ -57,6 +70,20 @@ def terms_of(message: str, attributes: Mapping[str, Any]) -> str:
         hashes = {_attribute_term(name, value) for name, value in _scalars(attributes)}
         text += "".join(f"{each} " for each in hashes)
     return text
+
+
+def block_terms(service_id: str, described: Iterable[str]) -> str:
+    """All terms of a block of a service's entries, whose own are given as terms_of() makes them."""
+    terms: set[str] = set()
+    pairs: set[tuple[str, str]] = set()
+    for each in described:
+        of_entry = each.split()
+        terms.update(of_entry)
+        pairs.update(pairwise(of_entry))
+    words = {each for each in terms if each.startswith(_WORD_MARK) and not _IS_NUMBER_LIKE(each)}
+    terms.update(_pair_term(*pair) for pair in pairs if pair[0] in words and pair[1] in words)
+    terms.add(service_term(service_id))
+    return " ".join(sorted(terms))
 
 
 def parse_query(q: str) -> list[Sought]:
@@ -102,6 +129,11 @@ def _spelt(match: re.Match[str]) -> str:
 def _attribute_term(name: str, value: str) -> str:
     told = f"{name}\0{value}".encode("utf-8", "surrogatepass")
     return _ATTRIBUTE_MARK + blake2b(told, digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=16_384)
+def _pair_term(first: str, second: str) -> str:
+    return _PAIR_MARK + blake2b(f"{first} {second}".encode(), digest_size=8).hexdigest()
 
 
 def _scalars(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
