@@ -17,14 +17,14 @@ _MATCHES: dict[str, str] = {
     "postgresql": "terms_vector(log_blocks.terms) @@ CAST(:terms AS tsquery)",
     "mysql": "MATCH (log_blocks.terms) AGAINST (:terms IN BOOLEAN MODE)",
 }
-# Blocks that are read at first, and how many times as many each time after that.
-_FIRST, _GROWTH = 64, 4
+# Blocks of the first page, how many times as many the next ones have, and the most.
+_FIRST, _GROWTH, _MOST = 32, 4, 128
 
 
 def blocks_with(
     service_id: str, present: Sequence[Sought], since: datetime | None, until: datetime
-) -> Iterator[Any]:
-    """A service's blocks that have all the terms, in whatever entries, the newest first."""
+) -> Iterator[Sequence[Any]]:
+    """Pages of a service's blocks that have all the terms, in whatever entries, newest first."""
     kind = db.engine.dialect.name
     query = (
         select(_BLOCKS.id, _BLOCKS.first_id, _BLOCKS.last_id, _BLOCKS.last_at)
@@ -37,16 +37,17 @@ def blocks_with(
     limit = _FIRST
     rest = query
     while True:
-        rows = db.session.execute(rest.limit(limit)).all()
-        yield from rows
-        if len(rows) < limit:
+        page = db.session.execute(rest.limit(limit)).all()
+        if page:
+            yield page
+        if len(page) < limit:
             return
-        last = rows[-1]
+        last = page[-1]
         rest = query.where(
             _BLOCKS.last_at <= last.last_at,
             or_(_BLOCKS.last_at < last.last_at, _BLOCKS.id < last.id),
         )
-        limit *= _GROWTH
+        limit = min(limit * _GROWTH, _MOST)
 
 
 def _asked(kind: str, service_id: str, present: Sequence[Sought]) -> str:
