@@ -1,7 +1,8 @@
 """What is due, and which of several workers runs it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,10 @@ from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.health.schedule import Claimed, claim_due, release
 from cms_services.monitoring.health.synchronising import synchronise
+from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import CheckResult
+from cms_services.monitoring.probes.running import run_checks
+from cms_services.monitoring.probes.surroundings import Surroundings
 from cms_services.vocabulary import HealthStatus
 from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.workers import LOCAL, Target, a_target, rows, schedule, until, worker
@@ -292,6 +296,54 @@ class TestWorkers:
         finally:
             event.remove(engine, "before_cursor_execute", fail)
         assert sum(target.calls.values()) == 3
+
+    def test_a_finding_that_the_database_refuses_holds_back_no_other(
+        self,
+        owner: Person,
+        probing: Flask,
+        target: Target,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Half a surrogate pair, which none of the databases takes, stands for what may come."""
+        odd, *_ = new_services(owner, target, 3)
+
+        async def run(checks: Sequence[Check], around: Surroundings) -> list[CheckResult]:
+            results = await run_checks(checks, around)
+            message = "\ud800" if checks[0].target.endswith(odd) else "found"
+            return [replace(each, message=message) for each in results]
+
+        monkeypatch.setattr("cms_services.worker.probing.run_checks", run)
+        schedule(probing, now() + 0.5 * SECOND)
+        with worker(probing):
+            until(lambda: sorted(row.status for row in rows(probing))[:2] == ["healthy"] * 2)
+            # The next batch is written too.
+            owner.new_service(configuration=http_check(f"{target.url}/later", interval="5s"))
+            schedule(probing)
+            until(lambda: [row.status for row in rows(probing)].count("healthy") == 3)
+        assert "finding dropped" in caplog.text
+
+    @on_sqlite
+    def test_fetched_metrics_outlast_a_database_that_fails_for_a_while(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        target.bodies["/metrics"] = b"up 1\n"
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        good, bad = owner.new_service(configuration=config), owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        tries: list[str] = []
+
+        def store(service_id: str, text: str, at: datetime) -> None:
+            tries.append(service_id)
+            if service_id == bad["id"] or tries.count(service_id) < 3:
+                raise OperationalError("INSERT", None, Exception("server went away"))
+            stored.append((service_id, text))
+
+        stored: list[tuple[str, str]] = []
+        with worker(probing, store_scrape=store):
+            until(lambda: bool(stored))
+        assert stored == [(good["id"], "up 1\n")]
+        assert tries.count(good["id"]) == 3
 
     @on_sqlite
     def test_new_services_and_changes_are_noticed_while_it_works(
