@@ -27,6 +27,7 @@ from cms_services.monitoring.health.database_clock import DatabaseClock
 from cms_services.monitoring.health.preparing import Prepared, prepare
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.schedule import claim_due, release
+from cms_services.monitoring.health.set_back import bring_nearer
 from cms_services.monitoring.health.synchronising import synchronise, synchronise_changed
 from cms_services.monitoring.metrics.scraping import store_scrape
 from cms_services.monitoring.probes.running import Scraped, run_checks, run_scrape
@@ -54,6 +55,8 @@ _TICK_SECONDS = 0.5
 _AHEAD = timedelta(seconds=1)
 _MOST_AT_ONCE = 1000
 _MEASURE_SECONDS = 30.0
+# So long after the database's clock was set back somebody may write by the clock as it was.
+_SETTLING_SECONDS = 120.0
 _CHANGES_SECONDS = 1.0
 _ALL_SECONDS = 300.0
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -113,6 +116,8 @@ class _Prober:
         self._found: list[Finding] = []
         self._scraped: list[_ToStore] = []
         self._newest_event: int | None = None
+        # It may have been set back while nobody looked.
+        self._settled = time.monotonic() + _SETTLING_SECONDS
         self._measured = self._changes = self._all = float("-inf")
 
     async def work_until(self, stop: asyncio.Event) -> None:
@@ -157,7 +162,7 @@ class _Prober:
     async def _keep_up(self) -> None:
         """Ask for the database's time, and bring the schedule up to date, where that is due."""
         present = time.monotonic()
-        if present - self._measured >= _MEASURE_SECONDS:
+        if present - self._measured >= _MEASURE_SECONDS or self._clock.own_was_set():
             await self._in_database(self._measure)
             self._measured = present
         if present - self._changes >= _CHANGES_SECONDS:
@@ -296,6 +301,12 @@ class _Prober:
 
     def _measure(self) -> None:
         self._clock.measure()
+        present = time.monotonic()
+        if self._clock.was_set_back:
+            self._settled = present + _SETTLING_SECONDS
+            log.warning("the database's clock was set back")
+        if present < self._settled:
+            bring_nearer(self._clock.now())
 
     def _take_changes(self) -> None:
         self._newest_event = synchronise_changed(self._newest_event, self._clock.now())
