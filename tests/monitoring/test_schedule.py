@@ -426,6 +426,31 @@ class TestWorkers:
         assert tries.count(good["id"]) == 3
 
     @on_sqlite
+    def test_of_fetched_metrics_only_so_much_waits_for_the_database(
+        self, owner: Person, probing: Flask, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target.bodies["/metrics"] = b"up 1\n"
+        monkeypatch.setattr("cms_services.worker.probing._MOST_SCRAPED_CHARACTERS", 12)
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        for _ in range(4):
+            owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        failing = [True]
+
+        def store(service_id: str, *_: Any) -> None:
+            if failing[0]:
+                raise OperationalError("INSERT", None, Exception("server went away"))
+            stored.append(service_id)
+
+        stored: list[str] = []
+        with worker(probing, store_scrape=store):
+            until(lambda: all(row.due_at > now() for row in rows(probing)))
+            until(lambda: {row.lease_holder for row in rows(probing)} == {None})
+            failing[0] = False
+        # Of 5 characters each.
+        assert len(stored) == 2
+
+    @on_sqlite
     def test_new_services_and_changes_are_noticed_while_it_works(
         self, owner: Person, probing: Flask, target: Target
     ) -> None:
