@@ -25,6 +25,8 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.types import TypeDecorator
@@ -184,6 +186,13 @@ def tune_sqlite(engine: Engine) -> None:
 def begin_writing(session: Session) -> None:
     """Start a transaction that is going to write, before the session's first statement."""
     session.connection(execution_options={"writes": True})
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database could not do its work just now, whatever it was asked to do."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, (OperationalError, InterfaceError, PoolTimeout))
 
 
 def _lower(value: Any) -> Any:

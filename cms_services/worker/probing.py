@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -20,12 +21,13 @@ from flask import Flask
 from prometheus_client import Counter, Histogram
 
 from cms_services import clock as own_clock
-from cms_services.database import begin_writing
+from cms_services.database import begin_writing, is_outage
 from cms_services.extensions import db
 from cms_services.monitoring.health.database_clock import DatabaseClock
 from cms_services.monitoring.health.preparing import Prepared, prepare
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.schedule import claim_due, release
+from cms_services.monitoring.health.set_back import bring_nearer
 from cms_services.monitoring.health.synchronising import synchronise, synchronise_changed
 from cms_services.monitoring.metrics.scraping import store_scrape
 from cms_services.monitoring.probes.running import Scraped, run_checks, run_scrape
@@ -53,11 +55,17 @@ _TICK_SECONDS = 0.5
 _AHEAD = timedelta(seconds=1)
 _MOST_AT_ONCE = 1000
 _MEASURE_SECONDS = 30.0
+# So long after the database's clock was set back somebody may write by the clock as it was.
+_SETTLING_SECONDS = 120.0
 _CHANGES_SECONDS = 1.0
 _ALL_SECONDS = 300.0
 _LONGEST_PAUSE_SECONDS = 5.0
 # A run that could not be finished before its lease ends belongs to somebody else.
 _SPARE = timedelta(seconds=1)
+# Of metrics that could not be stored so many characters are kept, and tried so often: an outage
+# fails ticks before they come to it.
+_MOST_SCRAPED_CHARACTERS = 64 * 1024**2
+_MOST_TRIES = 20
 
 # Stores the text of metrics of a service, by its id, that was fetched at a moment; flushes.
 StoreScrape = Callable[[str, str, datetime], object]
@@ -82,6 +90,15 @@ async def probe_until(
         prober.close()
 
 
+@dataclass(slots=True)
+class _ToStore:
+    """What was fetched of a service, and how often it could not be stored."""
+
+    service_id: str
+    scraped: Scraped
+    tries: int = 0
+
+
 class _Prober:
     def __init__(self, app: Flask, clock: DatabaseClock, store_scrape: StoreScrape) -> None:
         settings: Settings = app.extensions["cms_services.settings"]
@@ -97,8 +114,10 @@ class _Prober:
         # Of the runs, those that wait for their moment or for a slot.
         self._waiting: set[str] = set()
         self._found: list[Finding] = []
-        self._scraped: list[tuple[str, Scraped]] = []
+        self._scraped: list[_ToStore] = []
         self._newest_event: int | None = None
+        # It may have been set back while nobody looked.
+        self._settled = time.monotonic() + _SETTLING_SECONDS
         self._measured = self._changes = self._all = float("-inf")
 
     async def work_until(self, stop: asyncio.Event) -> None:
@@ -143,7 +162,7 @@ class _Prober:
     async def _keep_up(self) -> None:
         """Ask for the database's time, and bring the schedule up to date, where that is due."""
         present = time.monotonic()
-        if present - self._measured >= _MEASURE_SECONDS:
+        if present - self._measured >= _MEASURE_SECONDS or self._clock.own_was_set():
             await self._in_database(self._measure)
             self._measured = present
         if present - self._changes >= _CHANGES_SECONDS:
@@ -175,7 +194,7 @@ class _Prober:
                 results = await run_checks(checks, around)
                 scraped = [await each for each in scraping]
                 self._found.append(Finding(claimed, at, results))
-                self._scraped += [(claimed.service_id, each) for each in scraped]
+                self._scraped += [_ToStore(claimed.service_id, each) for each in scraped]
         except Exception:
             # The lease ends by itself.
             log.exception("checks failed", service_id=claimed.service_id)
@@ -195,26 +214,60 @@ class _Prober:
         found, self._found = self._found, []
         try:
             await self._in_database(self._record, found)
-        except BaseException:
+        except Exception as error:
             self._found = found + self._found
-            raise
-        _WRITTEN.observe(len(found))
-        _CHECKED.inc(len(found))
-        for each in found:
-            for result in each.results:
-                _RESULTS.labels(result.type, result.status).inc()
+            if is_outage(error):
+                raise
+            await self._write_one_by_one(len(found))
+        else:
+            _count_written(found)
+
+    async def _write_one_by_one(self, number: int) -> None:
+        """Write the oldest findings, and drop what the database refuses: one of them spoilt all."""
+        for _ in range(number):
+            finding = self._found[0]
+            try:
+                await self._in_database(self._record, [finding])
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # The service's lease ends by itself.
+                log.exception("finding dropped", service_id=finding.claimed.service_id)
+            else:
+                _count_written([finding])
+            self._found.pop(0)
 
     async def _write_scraped(self) -> None:
-        while self._scraped:
-            service_id, scraped = self._scraped.pop()
+        """Store what was fetched. Where the database fails, the next tick begins with the others.
+
+        A scrape is tried several times, since the failure may be its own.
+        """
+        self._drop_oldest_scraped()
+        for _ in range(len(self._scraped)):
+            each = self._scraped.pop(0)
+            service_id, scraped = each.service_id, each.scraped
             if scraped.status is not HealthStatus.HEALTHY:
                 log.info("no metrics fetched", service_id=service_id, reason=scraped.message)
                 continue
             try:
                 await self._in_database(_keep_scraped, self._store_scrape, service_id, scraped)
-            except Exception:
-                # What one service answers must not keep others' from being stored.
-                log.exception("fetched metrics not stored", service_id=service_id)
+            except Exception as error:
+                each.tries += 1
+                if not is_outage(error) or each.tries >= _MOST_TRIES:
+                    # What one service answers must not keep others' from being stored.
+                    log.exception("fetched metrics not stored", service_id=service_id)
+                    continue
+                log.warning("fetched metrics wait for the database", service_id=service_id)
+                self._scraped.append(each)
+                return
+
+    def _drop_oldest_scraped(self) -> None:
+        """Keep what waits for the database within what memory allows."""
+        length = sum(len(each.scraped.text) for each in self._scraped)
+        while length > _MOST_SCRAPED_CHARACTERS:
+            oldest = self._scraped.pop(0)
+            length -= len(oldest.scraped.text)
+            log.error("fetched metrics dropped", service_id=oldest.service_id)
 
     async def _finish(self) -> None:
         """Give back what has not begun, and wait for what has."""
@@ -248,6 +301,12 @@ class _Prober:
 
     def _measure(self) -> None:
         self._clock.measure()
+        present = time.monotonic()
+        if self._clock.was_set_back:
+            self._settled = present + _SETTLING_SECONDS
+            log.warning("the database's clock was set back")
+        if present < self._settled:
+            bring_nearer(self._clock.now())
 
     def _take_changes(self) -> None:
         self._newest_event = synchronise_changed(self._newest_event, self._clock.now())
@@ -268,6 +327,14 @@ class _Prober:
         begin_writing(db.session())
         release(self._holder, names)
         db.session.commit()
+
+
+def _count_written(found: Sequence[Finding]) -> None:
+    _WRITTEN.observe(len(found))
+    _CHECKED.inc(len(found))
+    for each in found:
+        for result in each.results:
+            _RESULTS.labels(result.type, result.status).inc()
 
 
 def _keep_scraped(store: StoreScrape, service_id: str, scraped: Scraped) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from cms_services.actor import Actor
 from cms_services.clock import fixed_at
@@ -14,6 +15,7 @@ from cms_services.durations import parse_timeframe
 from cms_services.extensions import db
 from cms_services.monitoring.batches import Stored
 from cms_services.monitoring.metrics.ingest import store_samples
+from cms_services.monitoring.metrics.models import MetricRollup
 from cms_services.monitoring.metrics.reading import newest_values, read_metrics
 from cms_services.monitoring.metrics.retention import prune_metrics
 from cms_services.monitoring.metrics.values import Buckets, NewSample
@@ -24,7 +26,8 @@ from tests.people import Person, data_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-COUNTER, GAUGE, HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
+COUNT, COUNTER = MetricKind.COUNT, MetricKind.COUNTER
+GAUGE, HISTOGRAM = MetricKind.GAUGE, MetricKind.HISTOGRAM
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 Store = Callable[..., Stored]
@@ -235,6 +238,39 @@ def test_what_no_sum_can_take_is_rejected_by_index(store: Store) -> None:
     )
     assert answer.accepted == 1
     assert [each.index for each in answer.rejected] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+@on_sqlite
+def test_a_count_takes_nothing_below_0_however_its_kind_is_known(store: Store, read: Read) -> None:
+    store(NewSample("requests", 5.0, before(1)), NewSample("sold", 1.0, before(1), kind=COUNT))
+    answer = store(
+        NewSample("requests", -5.0, before(30)),
+        NewSample("sold", -1.0, before(30)),
+        NewSample("errors", -1.0, before(30), kind=COUNT),
+        NewSample("degrees", -7.0, before(30)),
+    )
+    assert [each.index for each in answer.rejected] == [0, 1, 2]
+    for each in answer.rejected:
+        assert each.message == "value: A count takes 0 and more; send a gauge for what falls below."
+    assert (read("requests")[0], read("degrees")[0], read("errors")[0]) == ([5], [-7], [])
+    assert read("errorRate")[0] == [0]
+    # A refused sample settles no kind.
+    assert store(NewSample("errors", 1.0, kind=GAUGE)).rejected == []
+
+
+@on_sqlite
+def test_counts_below_0_that_were_stored_once_leave_an_error_rate(
+    app: Flask, store: Store, read: Read
+) -> None:
+    store(NewSample("requests", 5.0, before(1)), NewSample("requests", 5.0, before(30)))
+    store(NewSample("errors", 1.0, before(1)))
+    with app.app_context():
+        early = MetricRollup.start < int(before(10).timestamp())
+        minutes = MetricRollup.step == 60
+        db.session.execute(update(MetricRollup).where(early, minutes).values(total=-5))
+        db.session.commit()
+    values, summary = read("errorRate")
+    assert (values, summary["avg"]) == ([0.2], 0.2)
 
 
 class TestSeriesLimit:

@@ -208,3 +208,11 @@ class TestHeartbeats:
         assert result.status == status
         assert message in result.message
         assert result.response_time_ms == (12.5 if beat and "Late" not in message else None)
+
+
+def test_what_a_check_says_can_be_stored_whatever_it_was_told() -> None:
+    """The text of a call is checked by its door; an answer may have anything."""
+    config = {"healthChecks": [{"type": "heartbeat", "name": "nightly", "period": "1m"}]}
+    beat = Beat(now(), failed=True, message="a\x00b\ud800c")
+    (result,) = run_all(config, heartbeats={"nightly": beat})
+    assert result.message == "Reported a failure: a\ufffdb\ufffdc"

@@ -1,8 +1,9 @@
 """What is due, and which of several workers runs it."""
 
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +17,12 @@ from cms_services.monitoring.health.database_clock import DatabaseClock
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.health.schedule import Claimed, claim_due, release
+from cms_services.monitoring.health.set_back import bring_nearer
 from cms_services.monitoring.health.synchronising import synchronise
+from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import CheckResult
+from cms_services.monitoring.probes.running import run_checks
+from cms_services.monitoring.probes.surroundings import Surroundings
 from cms_services.vocabulary import HealthStatus
 from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.workers import LOCAL, Target, a_target, rows, schedule, until, worker
@@ -178,6 +183,40 @@ class TestLeases:
         assert (row.status, row.lease_holder, row.checked_at) == ("unknown", None, None)
 
 
+class TestClockSetBack:
+    def test_what_is_too_far_ahead_is_due_in_its_phase_again(
+        self, owner: Person, probing: Flask
+    ) -> None:
+        configuration = http_check("http://127.0.0.1:1/") | {
+            "metrics": {"url": "http://127.0.0.1:1/metrics", "interval": "10s"}
+        }
+        owner.new_service(configuration=configuration)
+        start = now().replace(microsecond=0)
+        schedule(probing, start)
+        schedule(probing, scrapes=start)
+        assert len(claim(probing, "worker", start)) == 1
+        back = start - timedelta(hours=1) + 7 * SECOND
+        with probing.app_context():
+            assert bring_nearer(back) == 1
+            assert bring_nearer(back) == 0
+        (row,) = rows(probing)
+        scrapes = [datetime.fromtimestamp(due, UTC) for due in row.states["scrapes"].values()]
+        assert scrapes == [back + 3 * SECOND] == [row.due_at]
+        (check,) = row.states["checks"].values()
+        assert datetime.fromtimestamp(check["due"], UTC) == back + 23 * SECOND
+        # The lease may last as long as any, and no longer.
+        assert claim(probing, "other", back + 4 * SECOND) == []
+        assert len(claim(probing, "other", back + 45 * SECOND)) == 1
+
+    def test_what_is_as_it_should_be_stays(self, owner: Person, probing: Flask) -> None:
+        owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now()
+        schedule(probing, start + 30 * SECOND)
+        with probing.app_context():
+            assert bring_nearer(start) == 0
+        assert rows(probing)[0].due_at == start + 30 * SECOND
+
+
 class TestWorkers:
     def test_two_workers_run_each_due_check_exactly_once(
         self, owner: Person, probing: Flask, make_app: MakeApp, target: Target
@@ -214,6 +253,51 @@ class TestWorkers:
         with probing.app_context():
             assert off.measure().total_seconds() == pytest.approx(-10, abs=1)
         assert abs((off.now() - now()).total_seconds()) < 1
+
+    @on_sqlite
+    def test_checks_go_on_at_their_interval_when_the_clock_is_set_back(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        new_services(owner, target, 1, interval="5s")
+        back = [timedelta(0)]
+        schedule(probing, now() + 0.5 * SECOND)
+        with worker(probing, lambda: now() - back[0]):
+            until(lambda: rows(probing)[0].status == "healthy")
+            back[0] = timedelta(hours=1)
+            until(lambda: target.calls["/0"] >= 2)
+            until(lambda: rows(probing)[0].lease_holder is None)
+        (row,) = rows(probing)
+        assert row.due_at <= now() - back[0] + 6 * SECOND
+
+    @on_sqlite
+    def test_a_clock_set_forward_has_each_check_run_once(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        new_services(owner, target, 1)
+        ahead = [timedelta(0)]
+        schedule(probing, now() + 20 * SECOND)
+        with worker(probing, lambda: now() + ahead[0]):
+            time.sleep(1)
+            ahead[0] = timedelta(hours=1)
+            until(lambda: rows(probing)[0].status == "healthy")
+            time.sleep(1)
+        assert target.calls == {"/0": 1}
+
+    @on_servers
+    def test_that_the_databases_clock_was_set_back_is_noticed(self, probing: Flask) -> None:
+        """Where the clock that nobody sets is ahead, the database's was set back."""
+        moved = [0.0]
+        clock = DatabaseClock(monotonic=lambda: time.monotonic() + moved[0])
+        with probing.app_context():
+            clock.measure()
+            clock.measure()
+            assert not clock.was_set_back
+            moved[0] = 60.0
+            assert clock.own_was_set()
+            clock.measure()
+            assert clock.was_set_back
+            clock.measure()
+            assert not clock.was_set_back
 
     def test_who_is_stopped_finishes_what_runs_and_gives_back_the_rest(
         self, owner: Person, probing: Flask, target: Target
@@ -292,6 +376,79 @@ class TestWorkers:
         finally:
             event.remove(engine, "before_cursor_execute", fail)
         assert sum(target.calls.values()) == 3
+
+    def test_a_finding_that_the_database_refuses_holds_back_no_other(
+        self,
+        owner: Person,
+        probing: Flask,
+        target: Target,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Half a surrogate pair, which none of the databases takes, stands for what may come."""
+        odd, *_ = new_services(owner, target, 3)
+
+        async def run(checks: Sequence[Check], around: Surroundings) -> list[CheckResult]:
+            results = await run_checks(checks, around)
+            message = "\ud800" if checks[0].target.endswith(odd) else "found"
+            return [replace(each, message=message) for each in results]
+
+        monkeypatch.setattr("cms_services.worker.probing.run_checks", run)
+        schedule(probing, now() + 0.5 * SECOND)
+        with worker(probing):
+            until(lambda: sorted(row.status for row in rows(probing))[:2] == ["healthy"] * 2)
+            # The next batch is written too.
+            owner.new_service(configuration=http_check(f"{target.url}/later", interval="5s"))
+            schedule(probing)
+            until(lambda: [row.status for row in rows(probing)].count("healthy") == 3)
+        assert "finding dropped" in caplog.text
+
+    @on_sqlite
+    def test_fetched_metrics_outlast_a_database_that_fails_for_a_while(
+        self, owner: Person, probing: Flask, target: Target
+    ) -> None:
+        target.bodies["/metrics"] = b"up 1\n"
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        good, bad = owner.new_service(configuration=config), owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        tries: list[str] = []
+
+        def store(service_id: str, text: str, at: datetime) -> None:
+            tries.append(service_id)
+            if service_id == bad["id"] or tries.count(service_id) < 3:
+                raise OperationalError("INSERT", None, Exception("server went away"))
+            stored.append((service_id, text))
+
+        stored: list[tuple[str, str]] = []
+        with worker(probing, store_scrape=store):
+            until(lambda: bool(stored))
+        assert stored == [(good["id"], "up 1\n")]
+        assert tries.count(good["id"]) == 3
+
+    @on_sqlite
+    def test_of_fetched_metrics_only_so_much_waits_for_the_database(
+        self, owner: Person, probing: Flask, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target.bodies["/metrics"] = b"up 1\n"
+        monkeypatch.setattr("cms_services.worker.probing._MOST_SCRAPED_CHARACTERS", 12)
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        for _ in range(4):
+            owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        failing = [True]
+
+        def store(service_id: str, *_: Any) -> None:
+            if failing[0]:
+                raise OperationalError("INSERT", None, Exception("server went away"))
+            stored.append(service_id)
+
+        stored: list[str] = []
+        with worker(probing, store_scrape=store):
+            until(lambda: all(row.due_at > now() for row in rows(probing)))
+            until(lambda: {row.lease_holder for row in rows(probing)} == {None})
+            failing[0] = False
+        # Of 5 characters each.
+        assert len(stored) == 2
 
     @on_sqlite
     def test_new_services_and_changes_are_noticed_while_it_works(

@@ -322,7 +322,7 @@ def _add_error_rate(
     summary[ERROR_RATE] = {
         "min": ordered[0],
         "avg": sum(total for _, total in failed.values())
-        / sum(total for _, total in requests.buckets.values()),
+        / sum(total for _, total in requests.buckets.values() if total > 0),
         "max": ordered[-1],
         **{name: ordered[rank - 1] for name, rank in ranks.items()},
         "last": rates[-1],

@@ -57,8 +57,17 @@ def _problem(sample: NewSample, at: datetime, earliest: datetime, latest: dateti
         return "value: Takes a finite number, neither NaN nor an infinity."
     if not -LARGEST_VALUE <= sample.value <= LARGEST_VALUE:
         return "value: Takes a number from -1e18 to 1e18."
-    if sample.kind is MetricKind.COUNTER and sample.value < 0:
+    return None
+
+
+def problem_of_kind(kind: MetricKind, value: float) -> str | None:
+    """What is wrong with a value as one of this kind, which a sample need not tell itself."""
+    if value >= 0:
+        return None
+    if kind is MetricKind.COUNTER:
         return "value: A counter only grows from 0; send a gauge for what falls below."
+    if kind is MetricKind.COUNT:
+        return "value: A count takes 0 and more; send a gauge for what falls below."
     return None
 
 

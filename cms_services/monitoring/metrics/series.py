@@ -14,6 +14,7 @@ from cms_services.clock import now
 from cms_services.monitoring.batches import Rejected
 from cms_services.monitoring.metrics.models import Metric, MetricSeries
 from cms_services.monitoring.metrics.rollups import in_parts
+from cms_services.monitoring.metrics.rules import problem_of_kind
 from cms_services.monitoring.metrics.values import NewSample
 from cms_services.upserts import replace
 from cms_services.vocabulary import MetricKind
@@ -78,7 +79,8 @@ def sorted_into_series(
 ) -> tuple[list[Series], list[Rejected]]:
     """The series of the samples, made where they are new, and the samples that fit into none.
 
-    Those are of another kind than their metric, or would be series beyond the service's `limit`.
+    Those are of another kind than their metric, of a value that their kind doesn't take, or would
+    be series beyond the service's `limit`.
     """
     names = sorted({sample.name for sample in samples})
     known = _known_metrics(connection, service_id, names)
@@ -88,6 +90,10 @@ def sorted_into_series(
     rejected = []
     for sample in samples:
         kind = _kind_of(sample, kinds.get(sample.name))
+        # Before a metric that is new becomes one of this kind.
+        if problem := problem_of_kind(kind, sample.value):
+            rejected.append(Rejected(sample.index, problem))
+            continue
         if kind is not kinds.setdefault(sample.name, kind):
             rejected.append(_of_another_kind(sample, kind, kinds[sample.name]))
             continue

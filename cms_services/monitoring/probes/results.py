@@ -1,5 +1,6 @@
 """What a check found out."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,13 @@ from cms_services.vocabulary import HealthStatus
 
 LONGEST_MESSAGE = 500
 LONGEST_EXCERPT = 500
+# PostgreSQL stores no NUL, and none of the databases half a surrogate pair.
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text with a replacement character for each that some database refuses."""
+    return _NOT_STORABLE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)

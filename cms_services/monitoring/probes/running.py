@@ -14,6 +14,7 @@ from cms_services.monitoring.probes.results import (
     CheckResult,
     Outcome,
     overall_status,
+    storable,
     unhealthy,
     unknown,
 )
@@ -66,7 +67,7 @@ async def _run(check: Check, surroundings: Surroundings) -> CheckResult:
         check.name,
         check.type,
         outcome.status,
-        without_secrets(outcome.message, check)[:LONGEST_MESSAGE],
+        storable(without_secrets(outcome.message, check)[:LONGEST_MESSAGE]),
         now(),
         None if elapsed is None else round(elapsed, 2),
         outcome.details,
