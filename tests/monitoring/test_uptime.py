@@ -212,6 +212,15 @@ class TestWindows:
         assert events[1]["data"]["at"] == wire(at(100))
 
     @on_sqlite
+    def test_what_no_longer_holds_says_nothing_of_a_window_without_results(
+        self, alice: Person, app: Flask
+    ) -> None:
+        service = alice.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        checked(app, {0: "healthy"}, now() - timedelta(days=3))
+        health = data_of(alice.get(f"/api/services/{service['id']}/health"))
+        assert health["uptime"] == {"24h": None, "7d": 100, "30d": 100}
+
+    @on_sqlite
     def test_recent_uptime_follows_the_clock(self, alice: Person, app: Flask) -> None:
         service = alice.new_service(configuration=http_check("http://127.0.0.1:1/"))
         present = now().replace(microsecond=0)
