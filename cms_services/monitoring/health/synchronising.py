@@ -163,6 +163,7 @@ def _after(
                 declared=start,
                 until=present_state.until,
                 last=present_state.last,
+                down=present_state.down,
             )
         state.checks[check.name] = present_state
     for scrape in scrapes:
