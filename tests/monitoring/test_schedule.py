@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from cms_services.clock import now
 from cms_services.extensions import db
 from cms_services.monitoring.health.database_clock import DatabaseClock
+from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.health.schedule import Claimed, claim_due, release
-from cms_services.monitoring.health.synchronising import synchronise
+from cms_services.monitoring.health.synchronising import synchronise, synchronise_services
 from cms_services.monitoring.probes.results import CheckResult
 from cms_services.vocabulary import HealthStatus
 from tests.conftest import MakeApp, NewPerson
@@ -91,6 +92,23 @@ class TestWhatIsDue:
             data_of(owner.post(f"{path}/resume"))
             schedule(probing)
             assert rows(probing)[0].due_at is not None
+
+    @on_servers
+    def test_a_row_that_somebody_is_writing_is_left_for_the_next_time(
+        self, owner: Person, probing: Flask
+    ) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        schedule(probing)
+        config = http_check("http://127.0.0.1:2/")
+        data_of(owner.put(f"/api/services/{service['id']}/config", json=config))
+        with probing.app_context():
+            db.session.execute(select(MonitoredService).with_for_update()).all()
+            with probing.app_context():
+                assert synchronise_services([service["id"]], now()) == 0
+                db.session.rollback()
+            db.session.rollback()
+            assert synchronise_services([service["id"]], now()) == 1
+            db.session.rollback()
 
     def test_another_interval_makes_the_check_due_anew(self, owner: Person, probing: Flask) -> None:
         service = owner.new_service(configuration=http_check("http://127.0.0.1:1/", interval="1h"))

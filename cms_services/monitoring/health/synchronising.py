@@ -6,7 +6,7 @@ and what events don't tell by comparing the versions of all.
 """
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,10 +84,13 @@ def synchronise_services(
     known = {row.service_id: row for row in rows}
     service = _SERVICES.c
     services = db.session.execute(
-        select(service.id, service.version, service.status, service.config)
-        .where(service.id.in_(ids))
+        select(
+            service.id, service.version, service.status, service.config, service.updated_at,
+            service.user_id, service.service_id, service.name,
+        )
+        .where(service.id.in_(set(ids) - _passed_over(ids, known)))
         .order_by(service.id)
-    ).all()
+    ).all()  # fmt: skip
     made: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     periods: list[dict[str, Any]] = []
@@ -109,6 +112,15 @@ def synchronise_services(
     if periods:
         db.session.execute(insert(HealthPeriod), periods)
     return len(made) + len(changed)
+
+
+def _passed_over(ids: Collection[str], known: Mapping[str, AnyRow]) -> set[str]:
+    """Those of some services that have a row, but none that could be locked at once."""
+    unknown = [each for each in ids if each not in known]
+    if not unknown:
+        return set()
+    column = _TABLE.c.service_id
+    return set(db.session.scalars(select(column).where(column.in_(unknown))))
 
 
 def _differing(condition: Any) -> list[str]:
