@@ -112,14 +112,16 @@ def _take_in(
     status_before, dependencies_before = state.status, state.dependencies
     checks = {check.name: check for check in finding.claimed.checks}
     changes: list[dict[str, Any]] = []
-    for result in finding.results:
+    results = [each for each in finding.results if not each.cut_short]
+    for result in results:
         before = state.checks.get(result.name, CheckState())
         after = after_result(before, checks[result.name], result, at)
         state.checks[result.name] = after
         _count(written, row.service_id, result, finding.at)
         if after.status is not before.status:
             changes.append(_change(row.service_id, finding.at, before.status, after.status, result))
-    for scrape in finding.claimed.due_scrapes(finding.at):
+    # Nobody asks for scrapes by hand.
+    for scrape in () if finding.by_hand else finding.claimed.due_scrapes(finding.at):
         state.scrapes[scrape.name] = next_due(state.scrapes.get(scrape.name), scrape.interval, at)
     state.dependencies = unhealthy.get(row.service_id, [])
     if bool(state.dependencies) != bool(dependencies_before):
@@ -156,7 +158,7 @@ def _take_in(
             "status": standing.status,
             "since": standing.since,
             "known_until": standing.until,
-            "checked_at": finding.at if finding.results else row.checked_at,
+            "checked_at": finding.at if results else row.checked_at,
             "response_time_ms": slowest(
                 each.last["response_time_ms"] for each in state.checks.values() if each.last
             ),
