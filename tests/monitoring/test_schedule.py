@@ -141,6 +141,86 @@ def found(app: Flask, claimed: Claimed, at: datetime, status: HealthStatus) -> i
         return written
 
 
+class TestNoLongerChecked:
+    @pytest.mark.parametrize(
+        ("change", "cause"),
+        [
+            ("config", "No checks are declared"),
+            ("suspend", "The service is inactive"),
+            ("cancel", "The service is cancelled"),
+        ],
+    )
+    def test_it_is_told_that_health_is_unknown(
+        self, owner: Person, probing: Flask, change: str, cause: str
+    ) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now()
+        schedule(probing, start)
+        (claimed,) = claim(probing, "worker", start)
+        found(probing, claimed, start, HealthStatus.UNHEALTHY)
+        path = f"/api/services/{service['id']}"
+        if change == "config":
+            data_of(owner.put(f"{path}/config", json={}))
+        else:
+            data_of(owner.delete(path) if change == "cancel" else owner.post(f"{path}/suspend"))
+        schedule(probing)
+        schedule(probing)
+        assert told(owner) == [("unknown", "unhealthy"), ("unhealthy", "unknown")]
+        (*_, last) = data_of(owner.get("/api/events?type=service.health_changed"))
+        assert (last["data"]["cause"], last["data"]["check"]) == (cause, None)
+        assert last["data"]["serviceId"] == service["serviceId"]
+        health = data_of(owner.get(f"{path}/health"))
+        assert health["status"] == "unknown"
+
+    def test_maintenance_is_silent(self, owner: Person, probing: Flask) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now()
+        schedule(probing, start)
+        (claimed,) = claim(probing, "worker", start)
+        found(probing, claimed, start, HealthStatus.HEALTHY)
+        path = f"/api/services/{service['id']}"
+        data_of(owner.patch(path, json={"status": "maintenance"}))
+        data_of(owner.put(f"{path}/config", json={}))
+        schedule(probing)
+        assert told(owner) == [("unknown", "healthy")]
+        data_of(owner.patch(path, json={"status": "active"}))
+        schedule(probing)
+        assert told(owner) == [("unknown", "healthy"), ("healthy", "unknown")]
+
+    def test_after_a_pause_the_next_result_is_told_and_takes_its_successes(
+        self, owner: Person, probing: Flask
+    ) -> None:
+        configuration = http_check("http://127.0.0.1:1/", successThreshold=2)
+        service = owner.new_service(configuration=configuration)
+        path = f"/api/services/{service['id']}"
+
+        def find(moment: datetime, status: HealthStatus) -> None:
+            schedule(probing, moment)
+            (claimed,) = claim(probing, "worker", moment)
+            found(probing, claimed, moment, status)
+
+        find(now() - 60 * SECOND, HealthStatus.UNHEALTHY)
+        data_of(owner.post(f"{path}/suspend"))
+        schedule(probing)
+        data_of(owner.post(f"{path}/resume"))
+        later = now() + SECOND
+        find(later, HealthStatus.HEALTHY)
+        assert data_of(owner.get(f"{path}/health"))["status"] == "unknown"
+        find(later + SECOND, HealthStatus.HEALTHY)
+        assert told(owner) == [
+            ("unknown", "unhealthy"), ("unhealthy", "unknown"), ("unknown", "healthy"),
+        ]  # fmt: skip
+        changes = data_of(owner.get(f"{path}/health/changes"))
+        assert [(each["from"], each["to"]) for each in reversed(changes)] == told(owner)
+        assert changes[1]["cause"] == "The service is inactive"
+
+
+def told(owner: Person) -> list[tuple[str, str]]:
+    """From what to what the events of health tell that a service changed."""
+    events = data_of(owner.get("/api/events?type=service.health_changed"))
+    return [(each["data"]["from"], each["data"]["to"]) for each in events]
+
+
 class TestLeases:
     def test_what_one_has_nobody_else_takes(
         self, owner: Person, probing: Flask, target: Target
