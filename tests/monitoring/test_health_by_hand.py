@@ -1,6 +1,7 @@
 """Checks by hand: a storm of calls, thresholds, dependencies, and what is kept of changes."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,9 @@ from flask import Flask
 
 from cms_services.clock import now
 from cms_services.extensions import db
-from cms_services.monitoring.health.schedule import claim_one
+from cms_services.monitoring.health.recording import Finding, record
+from cms_services.monitoring.health.schedule import claim_due, claim_one
+from cms_services.monitoring.probes import running
 from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.workers import (
     LOCAL,
@@ -89,15 +92,76 @@ class TestStorm:
     def test_a_run_that_was_killed_is_taken_over(
         self, owner: Person, target: Target, probing: Flask
     ) -> None:
-        fields = {"interval": "5s", "timeout": "1s"}
+        fields = {"interval": "5s", "timeout": "3s"}
         service = owner.new_service(configuration=configured(f"{target.url}/x", **fields))
         schedule(probing)
         with probing.app_context():
             # A lease of someone who died, and that is about to end.
-            claim_one("hand:killed", service["id"], now() - timedelta(seconds=3.5))
+            claim_one("hand:killed", service["id"], now() - timedelta(seconds=5.5))
             db.session.commit()
         report = data_of(owner.post(f"/api/services/{service['id']}/health"))
         assert (report["status"], target.calls["/x"]) == ("healthy", 1)
+
+    def test_the_lease_of_a_killed_worker_keeps_nobody_waiting(
+        self, owner: Person, target: Target, probing: Flask
+    ) -> None:
+        fields = {"interval": "1h", "timeout": "3s"}
+        owner.new_service(configuration=configured(f"{target.url}/x", **fields))
+        start = now() - timedelta(seconds=2)
+        schedule(probing, start)
+        with probing.app_context():
+            (killed,) = claim_due("killed", start, start, 1)
+            db.session.commit()
+        begun = time.monotonic()
+        report = data_of(owner.post(f"/api/services/{killed.service_id}/health"))
+        assert (report["status"], target.calls["/x"]) == ("healthy", 1)
+        # The run might have taken its timeout; the lease lasts half a minute longer.
+        assert 1 <= time.monotonic() - begun < 15
+        with probing.app_context():
+            assert record([Finding(killed, start, [])]) == 0
+        assert rows(probing)[0].lease_holder is None
+
+    def test_scrapes_are_left_to_the_worker(
+        self, owner: Person, target: Target, probing: Flask
+    ) -> None:
+        configuration = configured(f"{target.url}/x") | {
+            "metrics": {"url": f"{target.url}/metrics"}
+        }
+        service = owner.new_service(configuration=configuration)
+        due = now().replace(microsecond=0)
+        schedule(probing, scrapes=due)
+        data_of(owner.post(f"/api/services/{service['id']}/health"))
+        assert rows(probing)[0].due_at == due
+
+
+class TestCutShort:
+    def test_a_check_that_has_more_time_than_somebody_waits_says_nothing_of_health(
+        self, owner: Person, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service = owner.new_service(configuration=configured(f"{target.url}/x"))
+        path = f"/api/services/{service['id']}/health"
+        data_of(owner.post(path))
+        known = data_of(owner.get(path))
+        monkeypatch.setattr(running, "LONGEST_BY_HAND", 0.2)
+        target.seconds = 1.0
+        report = data_of(owner.post(path))
+        assert report["status"] == "unknown"
+        assert report["checks"][0]["message"] == (
+            "Cut short: no answer within the 0.2 s that a check by hand has; its timeout is 5 s."
+        )
+        assert data_of(owner.get(path)) == known
+        assert len(data_of(owner.get(f"{path}/changes"))) == 1
+
+    def test_its_own_timeout_is_a_failure(
+        self, owner: Person, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        configuration = configured(f"{target.url}/x", timeout="200ms")
+        service = owner.new_service(configuration=configuration)
+        target.seconds = 1.0
+        report = data_of(owner.post(f"/api/services/{service['id']}/health"))
+        assert (report["status"], report["checks"][0]["message"]) == (
+            "unhealthy", "No answer within 0.2 s.",
+        )  # fmt: skip
 
 
 class TestThresholds:

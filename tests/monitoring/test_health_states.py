@@ -35,7 +35,7 @@ def test_unhealthy_takes_failures_in_a_row_and_leaving_it_successes(
     statuses: list[HealthStatus], failures: int, successes: int
 ) -> None:
     check = replace(_CHECK, failure_threshold=failures, success_threshold=successes)
-    state, at = CheckState(due=1000.0), 1000.0
+    state, at, was_unhealthy = CheckState(due=1000.0), 1000.0, False
     for number, status in enumerate(statuses):
         before = state
         state = after_result(state, check, result(status), at)
@@ -45,17 +45,31 @@ def test_unhealthy_takes_failures_in_a_row_and_leaving_it_successes(
             assert state.status is HealthStatus.UNKNOWN
         elif len(down) >= failures and all(down[-failures:]):
             assert state.status is HealthStatus.UNHEALTHY
-        elif before.status is not HealthStatus.UNHEALTHY:
-            assert state.status is (before.status if down[-1] else status)
-        elif len(up) >= successes and all(up[-successes:]):
+        elif down[-1]:
+            assert state.status is before.status
+        elif not was_unhealthy or (len(up) >= successes and all(up[-successes:])):
             assert state.status is status
+            was_unhealthy = False
         else:
-            assert state.status is HealthStatus.UNHEALTHY
+            # Finding nothing out in between is no way around it.
+            assert state.status is before.status
+            assert state.status in (HealthStatus.UNHEALTHY, HealthStatus.UNKNOWN)
+        was_unhealthy |= state.status is HealthStatus.UNHEALTHY
         # The moment changes with the status, and only then.
         assert (state.since == at) == (state.status is not before.status or before.since is None)
         assert state.due == at + (5 if undecided(state) else 30)
         assert CheckState.from_document(state.to_document()) == state
         at = state.due or 0
+
+
+def test_it_leaves_unhealthy_by_successes_in_a_row_through_unknown_too() -> None:
+    check = replace(_CHECK, success_threshold=2)
+    state, at, seen = CheckState(due=1000.0), 1000.0, []
+    for status in ("unhealthy", "unknown", "healthy", "unknown", "healthy", "healthy"):
+        state = after_result(state, check, result(HealthStatus(status)), at)
+        seen.append(str(state.status))
+        at = state.due or 0
+    assert seen == ["unhealthy", "unknown", "unknown", "unknown", "unknown", "healthy"]
 
 
 @pytest.mark.parametrize(

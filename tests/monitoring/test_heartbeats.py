@@ -1,11 +1,15 @@
 """Calls of services that have no port."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
-from cms_services.clock import now
+from cms_services.clock import fixed_at, now
+from cms_services.extensions import db
+from cms_services.monitoring.health.models import Heartbeat
 from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.workers import LOCAL, a_target, rows, schedule, until, worker
 from tests.people import Person, data_of, error_of
@@ -38,6 +42,44 @@ def test_a_call_makes_the_service_due_at_once(
     health = data_of(alice.get(f"/api/services/{cron['id']}/health"))
     assert health["status"] == "unhealthy"
     assert "disk full" in health["checks"][0]["message"]
+
+
+def two_days_ago(app: Flask) -> None:
+    """Let the checks have been declared, and the services have called, two days ago."""
+    past = now() - timedelta(days=2)
+    with fixed_at(past):
+        schedule(app)
+    with app.app_context():
+        db.session.execute(update(Heartbeat).values(at=past))
+        db.session.commit()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_who_was_suspended_need_not_have_called(
+    alice: Person, app: Flask, cron: dict[str, Any]
+) -> None:
+    service = f"/api/services/{cron['id']}"
+    data_of(alice.post(path_of(cron)), 202)
+    two_days_ago(app)
+    assert data_of(alice.post(f"{service}/health"))["status"] == "unhealthy"
+    data_of(alice.post(f"{service}/suspend"))
+    schedule(app)
+    data_of(alice.post(f"{service}/resume"))
+    (check,) = data_of(alice.post(f"{service}/health"))["checks"]
+    assert check["status"] == "unknown"
+    assert "Has not called since" in check["message"]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_new_heartbeat_does_not_put_off_others(
+    alice: Person, app: Flask, cron: dict[str, Any]
+) -> None:
+    two_days_ago(app)
+    config = {"healthChecks": [_BACKUP, _BACKUP | {"name": "restore"}]}
+    data_of(alice.put(f"/api/services/{cron['id']}/config", json=config))
+    report = data_of(alice.post(f"/api/services/{cron['id']}/health"))
+    found = {each["name"]: each["status"] for each in report["checks"]}
+    assert found == {"backup": "unhealthy", "restore": "unknown"}
 
 
 def test_the_services_own_token_may_call(alice: Person, app: Flask, cron: dict[str, Any]) -> None:

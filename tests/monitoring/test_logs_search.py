@@ -16,7 +16,7 @@ from cms_services.accounts.models import User
 from cms_services.actor import Actor
 from cms_services.clock import now
 from cms_services.extensions import db
-from cms_services.monitoring.logs import search
+from cms_services.monitoring.logs import blocks, search
 from cms_services.monitoring.logs.ingest import store_entries
 from cms_services.monitoring.logs.models import LogVolume
 from cms_services.monitoring.logs.search import list_entries
@@ -147,7 +147,7 @@ class TestWords:
         assert any(looked.values()) and any(pages.values())
         monkeypatch.setattr(search, "_FIRST_LOOK", 1)
         monkeypatch.setattr(search, "_WITHOUT_INDEX", 0)
-        monkeypatch.setattr(search, "_BLOCKS_AT_ONCE", 2)
+        monkeypatch.setattr(blocks, "_FIRST", 2)
         for q in SOUGHT:
             assert found(alice, path, q=q[:255]) == looked[q], q
             first = alice.get(path, query_string={"q": q[:255], "limit": 1}).json

@@ -183,6 +183,9 @@ class TestHeartbeats:
             ((1, False, ""), 1, "healthy", "Called at"),
             ((11, False, ""), 60, "healthy", "Called at"),
             ((13, False, ""), 60, "unhealthy", "Late: last called at"),
+            # Declared or resumed after it was late.
+            ((13, False, ""), 5, "unknown", "Has not called since"),
+            ((11, False, ""), 5, "healthy", "Called at"),
             ((1, True, "disk full"), 60, "unhealthy", "Reported a failure: disk full"),
         ],
     )
@@ -202,12 +205,14 @@ class TestHeartbeats:
         (result,) = run_all(
             {"healthChecks": [check]},
             heartbeats={"nightly": Beat(before(beat[0]), *beat[1:], 12.5)} if beat else {},
-            declared_at=None if minutes_declared is None else before(minutes_declared),
+            declared_at={} if minutes_declared is None else {"nightly": before(minutes_declared)},
             now=moment,
         )
         assert result.status == status
         assert message in result.message
-        assert result.response_time_ms == (12.5 if beat and "Late" not in message else None)
+        assert result.response_time_ms == (
+            12.5 if beat and status != "unknown" and "Late" not in message else None
+        )
 
 
 def test_what_a_check_says_can_be_stored_whatever_it_was_told() -> None:

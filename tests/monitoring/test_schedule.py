@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from cms_services.clock import now
 from cms_services.extensions import db
 from cms_services.monitoring.health.database_clock import DatabaseClock
+from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.health.schedule import Claimed, claim_due, release
 from cms_services.monitoring.health.set_back import bring_nearer
-from cms_services.monitoring.health.synchronising import synchronise
+from cms_services.monitoring.health.synchronising import synchronise, synchronise_services
 from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import CheckResult
 from cms_services.monitoring.probes.running import run_checks
@@ -97,6 +98,23 @@ class TestWhatIsDue:
             schedule(probing)
             assert rows(probing)[0].due_at is not None
 
+    @on_servers
+    def test_a_row_that_somebody_is_writing_is_left_for_the_next_time(
+        self, owner: Person, probing: Flask
+    ) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        schedule(probing)
+        config = http_check("http://127.0.0.1:2/")
+        data_of(owner.put(f"/api/services/{service['id']}/config", json=config))
+        with probing.app_context():
+            db.session.execute(select(MonitoredService).with_for_update()).all()
+            with probing.app_context():
+                assert synchronise_services([service["id"]], now()) == 0
+                db.session.rollback()
+            db.session.rollback()
+            assert synchronise_services([service["id"]], now()) == 1
+            db.session.rollback()
+
     def test_another_interval_makes_the_check_due_anew(self, owner: Person, probing: Flask) -> None:
         service = owner.new_service(configuration=http_check("http://127.0.0.1:1/", interval="1h"))
         schedule(probing, now() + timedelta(hours=1))
@@ -126,6 +144,86 @@ def found(app: Flask, claimed: Claimed, at: datetime, status: HealthStatus) -> i
         written = record([Finding(claimed, at, results)])
         db.session.commit()
         return written
+
+
+class TestNoLongerChecked:
+    @pytest.mark.parametrize(
+        ("change", "cause"),
+        [
+            ("config", "No checks are declared"),
+            ("suspend", "The service is inactive"),
+            ("cancel", "The service is cancelled"),
+        ],
+    )
+    def test_it_is_told_that_health_is_unknown(
+        self, owner: Person, probing: Flask, change: str, cause: str
+    ) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now()
+        schedule(probing, start)
+        (claimed,) = claim(probing, "worker", start)
+        found(probing, claimed, start, HealthStatus.UNHEALTHY)
+        path = f"/api/services/{service['id']}"
+        if change == "config":
+            data_of(owner.put(f"{path}/config", json={}))
+        else:
+            data_of(owner.delete(path) if change == "cancel" else owner.post(f"{path}/suspend"))
+        schedule(probing)
+        schedule(probing)
+        assert told(owner) == [("unknown", "unhealthy"), ("unhealthy", "unknown")]
+        (*_, last) = data_of(owner.get("/api/events?type=service.health_changed"))
+        assert (last["data"]["cause"], last["data"]["check"]) == (cause, None)
+        assert last["data"]["serviceId"] == service["serviceId"]
+        health = data_of(owner.get(f"{path}/health"))
+        assert health["status"] == "unknown"
+
+    def test_maintenance_is_silent(self, owner: Person, probing: Flask) -> None:
+        service = owner.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        start = now()
+        schedule(probing, start)
+        (claimed,) = claim(probing, "worker", start)
+        found(probing, claimed, start, HealthStatus.HEALTHY)
+        path = f"/api/services/{service['id']}"
+        data_of(owner.patch(path, json={"status": "maintenance"}))
+        data_of(owner.put(f"{path}/config", json={}))
+        schedule(probing)
+        assert told(owner) == [("unknown", "healthy")]
+        data_of(owner.patch(path, json={"status": "active"}))
+        schedule(probing)
+        assert told(owner) == [("unknown", "healthy"), ("healthy", "unknown")]
+
+    def test_after_a_pause_the_next_result_is_told_and_takes_its_successes(
+        self, owner: Person, probing: Flask
+    ) -> None:
+        configuration = http_check("http://127.0.0.1:1/", successThreshold=2)
+        service = owner.new_service(configuration=configuration)
+        path = f"/api/services/{service['id']}"
+
+        def find(moment: datetime, status: HealthStatus) -> None:
+            schedule(probing, moment)
+            (claimed,) = claim(probing, "worker", moment)
+            found(probing, claimed, moment, status)
+
+        find(now() - 60 * SECOND, HealthStatus.UNHEALTHY)
+        data_of(owner.post(f"{path}/suspend"))
+        schedule(probing)
+        data_of(owner.post(f"{path}/resume"))
+        later = now() + SECOND
+        find(later, HealthStatus.HEALTHY)
+        assert data_of(owner.get(f"{path}/health"))["status"] == "unknown"
+        find(later + SECOND, HealthStatus.HEALTHY)
+        assert told(owner) == [
+            ("unknown", "unhealthy"), ("unhealthy", "unknown"), ("unknown", "healthy"),
+        ]  # fmt: skip
+        changes = data_of(owner.get(f"{path}/health/changes"))
+        assert [(each["from"], each["to"]) for each in reversed(changes)] == told(owner)
+        assert changes[1]["cause"] == "The service is inactive"
+
+
+def told(owner: Person) -> list[tuple[str, str]]:
+    """From what to what the events of health tell that a service changed."""
+    events = data_of(owner.get("/api/events?type=service.health_changed"))
+    return [(each["data"]["from"], each["data"]["to"]) for each in events]
 
 
 class TestLeases:

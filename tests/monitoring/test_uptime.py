@@ -188,6 +188,29 @@ class TestWindows:
         error = error_of(alice.get(path, query_string=query), 400, "VALIDATION_ERROR")
         assert list(error["details"]) == [field]
 
+    def test_maintenance_counts_and_is_silent_before_the_schedule_knows_of_it(
+        self, alice: Person, app: Flask
+    ) -> None:
+        service = alice.new_service(configuration=http_check("http://127.0.0.1:1/", interval="1h"))
+        begin = now().replace(microsecond=0) - timedelta(minutes=1)
+        checked(app, {0: "healthy"}, begin)
+        schedule(app, begin + 30 * SECOND)
+        with app.app_context():
+            (claimed,) = claim_due("test", begin + 30 * SECOND, begin + 30 * SECOND, 10)
+            db.session.commit()
+        data_of(alice.patch(f"/api/services/{service['id']}", json={"status": "maintenance"}))
+        changed = now()
+        found(app, claimed, begin + 30 * SECOND, HealthStatus.UNHEALTHY)
+        with app.app_context():
+            # The event was missed, and the comparison of all comes later.
+            synchronise(begin + timedelta(minutes=5))
+        (row,) = rows(app)
+        assert (row.status, row.since) == ("maintenance", pytest.approx(changed, abs=2 * SECOND))
+        window = {"from": wire(begin), "to": wire(begin + 50 * SECOND)}
+        assert uptime(alice, service, **window)["up"] == 50
+        events = data_of(alice.get("/api/events?type=service.health_changed"))
+        assert [each["data"]["to"] for each in events] == ["healthy"]
+
     def test_maintenance_does_not_count_and_tells_nobody(self, alice: Person, app: Flask) -> None:
         service = alice.new_service(configuration=http_check("http://127.0.0.1:1/"))
         checked(app, {0: "healthy"})
@@ -210,6 +233,15 @@ class TestWindows:
             ("healthy", "unhealthy"),
         ]
         assert events[1]["data"]["at"] == wire(at(100))
+
+    @on_sqlite
+    def test_what_no_longer_holds_says_nothing_of_a_window_without_results(
+        self, alice: Person, app: Flask
+    ) -> None:
+        service = alice.new_service(configuration=http_check("http://127.0.0.1:1/"))
+        checked(app, {0: "healthy"}, now() - timedelta(days=3))
+        health = data_of(alice.get(f"/api/services/{service['id']}/health"))
+        assert health["uptime"] == {"24h": None, "7d": 100, "30d": 100}
 
     @on_sqlite
     def test_recent_uptime_follows_the_clock(self, alice: Person, app: Flask) -> None:

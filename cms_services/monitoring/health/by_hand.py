@@ -19,13 +19,11 @@ from cms_services.monitoring.health.preparing import Prepared, prepare
 from cms_services.monitoring.health.recording import Finding, record
 from cms_services.monitoring.health.reporting import found_now, slowest
 from cms_services.monitoring.health.reports import Health, report_after
-from cms_services.monitoring.health.schedule import Claimed, claim_one, lease_of
+from cms_services.monitoring.health.schedule import BY_HAND, Claimed, claim_one, lease_of
 from cms_services.monitoring.health.synchronising import synchronise_services
 from cms_services.monitoring.health.uptime import recent_uptime
 from cms_services.monitoring.probes.results import CheckResult
 from cms_services.outbound import AddressPolicy
-
-_PREFIX = "hand:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def ask(actor: Actor, identifier: str, policy: AddressPolicy, present: datetime)
     """
     service = load_service(actor, identifier)
     synchronise_services([service.id], present)
-    claimed = claim_one(f"{_PREFIX}{uuid.uuid4()}", service.id, present)
+    claimed = claim_one(f"{BY_HAND}{uuid.uuid4()}", service.id, present)
     last = db.session.scalar(
         select(func.max(HealthReport.id)).where(HealthReport.service_id == service.id)
     )
@@ -58,7 +56,7 @@ def ask(actor: Actor, identifier: str, policy: AddressPolicy, present: datetime)
 
 
 def still_running(asked: Asked, present: datetime) -> bool:
-    """Whether the run that was waited for goes on."""
+    """Whether the run that is waited for goes on, and is not overdue."""
     holder, until = lease_of(asked.service_id)
     return holder == asked.holder and until is not None and until > present
 
@@ -68,7 +66,7 @@ def shared_answer(actor: Actor, asked: Asked) -> Health | None:
 
     A run of the schedule leaves none either: it may have run but some of the checks.
     """
-    if asked.holder is None or not asked.holder.startswith(_PREFIX):
+    if asked.holder is None or not asked.holder.startswith(BY_HAND):
         return None
     service = load_row(actor, asked.service_id)
     return report_after(service.service_id, service.id, asked.last_report)

@@ -71,12 +71,18 @@ def _has_secrets(claimed: Claimed) -> bool:
     return any(check.has_secrets for check in (*claimed.checks, *claimed.scrapes))
 
 
-def _declared_at(claimed: Claimed) -> datetime | None:
-    """Since when all of the heartbeats are declared as they are."""
-    states = claimed.state.checks
-    known = [states[check.name].declared for check in claimed.checks if check.type == "heartbeat"]
-    latest = max((each for each in known if each is not None), default=None)
-    return None if latest is None else datetime.fromtimestamp(latest, tz=UTC)
+def _declared_at(claimed: Claimed) -> dict[str, datetime]:
+    """Since when each of the heartbeats is declared as it is, or was resumed."""
+    known = {
+        check.name: claimed.state.checks[check.name].declared
+        for check in claimed.checks
+        if check.type == "heartbeat"
+    }
+    return {
+        name: datetime.fromtimestamp(declared, tz=UTC)
+        for name, declared in known.items()
+        if declared is not None
+    }
 
 
 def _newest_memory(service_ids: Sequence[str]) -> dict[str, MemoryUse]:

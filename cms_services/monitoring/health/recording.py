@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Table, bindparam, insert, select, update
 
 from cms_services.catalogue.models import Service
-from cms_services.clock import to_wire
 from cms_services.database import AnyRow
-from cms_services.events.outbox import emit
 from cms_services.extensions import db
+from cms_services.monitoring.health.announcing import announce
 from cms_services.monitoring.health.dependencies import unhealthy_dependencies
 from cms_services.monitoring.health.models import (
     CheckHour,
@@ -31,7 +30,7 @@ from cms_services.monitoring.health.states import (
 )
 from cms_services.monitoring.probes.results import CheckResult
 from cms_services.upserts import add_up
-from cms_services.vocabulary import EventType, HealthStatus, Status
+from cms_services.vocabulary import HealthStatus, Status
 
 _TABLE: Table = MonitoredService.__table__  # type: ignore[assignment]
 _SERVICES: Table = Service.__table__  # type: ignore[assignment]
@@ -81,7 +80,7 @@ def record(findings: Sequence[Finding]) -> int:
         for each in db.session.execute(
             select(
                 column.id, column.user_id, column.project_id, column.service_id, column.name,
-                column.dependencies,
+                column.dependencies, column.status,
             ).where(column.id.in_([row.service_id for row in mine]))
         )
     }  # fmt: skip
@@ -112,20 +111,23 @@ def _take_in(
     status_before, dependencies_before = state.status, state.dependencies
     checks = {check.name: check for check in finding.claimed.checks}
     changes: list[dict[str, Any]] = []
-    for result in finding.results:
+    results = [each for each in finding.results if not each.cut_short]
+    for result in results:
         before = state.checks.get(result.name, CheckState())
         after = after_result(before, checks[result.name], result, at)
         state.checks[result.name] = after
         _count(written, row.service_id, result, finding.at)
         if after.status is not before.status:
             changes.append(_change(row.service_id, finding.at, before.status, after.status, result))
-    for scrape in finding.claimed.due_scrapes(finding.at):
+    # Nobody asks for scrapes by hand.
+    for scrape in () if finding.by_hand else finding.claimed.due_scrapes(finding.at):
         state.scrapes[scrape.name] = next_due(state.scrapes.get(scrape.name), scrape.interval, at)
     state.dependencies = unhealthy.get(row.service_id, [])
     if bool(state.dependencies) != bool(dependencies_before):
         changes.append(_dependency_change(row.service_id, finding.at, state.dependencies))
     status = state.status
-    if row.service_status == Status.ACTIVE:
+    # The schedule may not know of a maintenance yet, nor that it is over.
+    if service.status == row.service_status == Status.ACTIVE:
         if status is not state.announced:
             _announce(service, state.announced, status, changes, finding)
             state.announced = status
@@ -156,7 +158,7 @@ def _take_in(
             "status": standing.status,
             "since": standing.since,
             "known_until": standing.until,
-            "checked_at": finding.at if finding.results else row.checked_at,
+            "checked_at": finding.at if results else row.checked_at,
             "response_time_ms": slowest(
                 each.last["response_time_ms"] for each in state.checks.values() if each.last
             ),
@@ -186,21 +188,8 @@ def _announce(
     told = next((each for each in changes if each["status_after"] == after), None)
     if told is None and changes:
         told = changes[0]
-    emit(
-        EventType.SERVICE_HEALTH_CHANGED,
-        service.id,
-        service.user_id,
-        {
-            "id": service.id,
-            "serviceId": service.service_id,
-            "name": service.name,
-            "from": before,
-            "to": after,
-            "check": told["check_name"] if told else None,
-            "cause": told["cause"] if told else "",
-            "at": to_wire(finding.at),
-        },
-    )
+    cause, check = (told["cause"], told["check_name"]) if told else ("", None)
+    announce(service, before, after, finding.at, cause, check)
 
 
 def _change(

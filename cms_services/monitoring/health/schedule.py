@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, or_, select, update
 
+from cms_services.database import AnyRow
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.states import ServiceState
@@ -20,6 +21,10 @@ _TABLE: Table = MonitoredService.__table__  # type: ignore[assignment]
 SCRAPE = "scrape"
 # How much longer than its checks may take a lease lasts: half an interval, within these seconds.
 _LEAST_MARGIN, _MOST_MARGIN = 3.0, 30.0
+# What a worker finds is written within this time, unless it has more to do than it can.
+_WRITTEN_WITHIN = timedelta(seconds=2)
+# What holders begin with that run a check by hand.
+BY_HAND = "hand:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,18 @@ def claim_due(holder: str, present: datetime, horizon: datetime, limit: int) -> 
 
 
 def claim_one(holder: str, service_id: str, present: datetime) -> Claimed | None:
-    """Take one service for a check by hand; None where somebody has it."""
+    """Take one service for a check by hand; None where somebody is at it.
+
+    From a worker that should be done by now it is taken over: what that one still finds is not
+    written.
+    """
     row = db.session.execute(
         select(_TABLE).where(_TABLE.c.service_id == service_id).with_for_update()
     ).one_or_none()
-    if row is None or (row.lease_until is not None and row.lease_until > present):
+    if row is None:
+        return None
+    until = _awaited_until(row)
+    if until is not None and until > present:
         return None
     claimed = _claimed(
         holder, row.service_id, row.seen_version, row.due_at, row.checks, row.states, present
@@ -98,12 +110,14 @@ def release(holder: str, service_ids: Collection[str]) -> None:
 
 
 def lease_of(service_id: str) -> tuple[str | None, datetime | None]:
-    """Who has the lease of a service, and until when."""
+    """Who has the lease of a service, and until when a check by hand waits for them."""
     table = _TABLE.c
     row = db.session.execute(
-        select(table.lease_holder, table.lease_until).where(table.service_id == service_id)
+        select(table.lease_holder, table.lease_until, table.checks).where(
+            table.service_id == service_id
+        )
     ).one_or_none()
-    return (None, None) if row is None else (row.lease_holder, row.lease_until)
+    return (None, None) if row is None else (row.lease_holder, _awaited_until(row))
 
 
 def make_due(service_id: str, moment: datetime) -> None:
@@ -123,6 +137,25 @@ def make_due(service_id: str, moment: datetime) -> None:
     )
 
 
+def _awaited_until(row: AnyRow) -> datetime | None:
+    """Until when a check by hand waits for whoever has the lease; None where nobody has it.
+
+    A worker needs the lease's margin only when it has more to do than it can, or was killed.
+    """
+    if row.lease_until is None or row.lease_holder.startswith(BY_HAND):
+        return row.lease_until  # type: ignore[no-any-return]
+    _, margin = _durations([Check.from_document(each) for each in row.checks])
+    return row.lease_until - margin + _WRITTEN_WITHIN  # type: ignore[no-any-return]
+
+
+def _durations(checks: Sequence[Check]) -> tuple[timedelta, timedelta]:
+    """How long these may take at most, and how much longer their lease lasts."""
+    timeout = max((each.timeout for each in checks), default=0.0)
+    interval = min((each.interval for each in checks), default=0.0)
+    margin = min(max(interval / 2, _LEAST_MARGIN), _MOST_MARGIN)
+    return timedelta(seconds=timeout), timedelta(seconds=margin)
+
+
 def _is_free(present: datetime) -> ColumnElement[bool]:
     return or_(_TABLE.c.lease_until.is_(None), _TABLE.c.lease_until <= present)
 
@@ -137,15 +170,13 @@ def _claimed(
     start: datetime,
 ) -> Claimed:
     every = [Check.from_document(each) for each in documents]
-    timeout = max((each.timeout for each in every), default=0.0)
-    interval = min((each.interval for each in every), default=0.0)
-    margin = min(max(interval / 2, _LEAST_MARGIN), _MOST_MARGIN)
+    timeout, margin = _durations(every)
     return Claimed(
         service_id,
         holder,
         version,
         due_at,
-        start + timedelta(seconds=timeout + margin),
+        start + timeout + margin,
         [each for each in every if each.type != SCRAPE],
         [each for each in every if each.type == SCRAPE],
         ServiceState.from_document(states),

@@ -30,6 +30,8 @@ class CheckState:
     until: float | None = None
     # The last result, as reports show it.
     last: dict[str, Any] | None = None
+    # Whether it is unhealthy, or was before it became unknown: successes in a row end it.
+    down: bool = False
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -41,6 +43,7 @@ class CheckState:
             "declared": self.declared,
             "until": self.until,
             "last": self.last,
+            "down": self.down,
         }
 
     @classmethod
@@ -106,20 +109,21 @@ def after_result(state: CheckState, check: Check, result: CheckResult, at: float
     """The state of a check once its run that began at `at` has found this.
 
     Unhealthy takes as many failures in a row as the check says, and leaving it as many successes.
-    A result that tells nothing makes the check unknown, and breaks both rows.
+    A result that tells nothing makes the check unknown, and breaks both rows; it is no way around
+    the successes that leaving unhealthy takes.
     """
     failures = successes = 0
-    status = state.status
+    status, down = state.status, state.down
     if result.status is HealthStatus.UNKNOWN:
         status = HealthStatus.UNKNOWN
     elif result.status is HealthStatus.UNHEALTHY:
         failures = state.failures + 1
         if failures >= check.failure_threshold:
-            status = HealthStatus.UNHEALTHY
+            status, down = HealthStatus.UNHEALTHY, True
     else:
         successes = state.successes + 1
-        if status is not HealthStatus.UNHEALTHY or successes >= check.success_threshold:
-            status = result.status
+        if not down or successes >= check.success_threshold:
+            status, down = result.status, False
     changed = replace(
         state,
         status=status,
@@ -128,6 +132,7 @@ def after_result(state: CheckState, check: Check, result: CheckResult, at: float
         since=state.since if status is state.status and state.since is not None else at,
         until=at + 2 * check.interval + check.timeout,
         last=result.to_document(),
+        down=down,
     )
     step = check.retry_interval if undecided(changed) else check.interval
     return replace(changed, due=next_due(state.due, step, at))
@@ -137,7 +142,23 @@ def undecided(state: CheckState) -> bool:
     """Whether the last results speak against the status, and more of them would change it."""
     if state.status is HealthStatus.UNHEALTHY:
         return state.successes > 0
-    return state.failures > 0
+    return state.failures > 0 or (state.down and state.successes > 0)
+
+
+def paused(state: CheckState, at: float, cause: str) -> CheckState:
+    """The state of a check that is not looked at from a moment on: unknown, for a cause."""
+    last = state.last
+    if last is not None:
+        last = last | {"message": cause, "response_time_ms": None}
+    return replace(
+        state,
+        status=HealthStatus.UNKNOWN,
+        failures=0,
+        successes=0,
+        since=at,
+        until=None,
+        last=last,
+    )
 
 
 def next_due(previous: float | None, step: float, at: float) -> float:

@@ -6,7 +6,7 @@ and what events don't tell by comparing the versions of all.
 """
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,10 +16,11 @@ from cms_services.catalogue.models import Service
 from cms_services.database import AnyRow, begin_writing
 from cms_services.events.models import Event
 from cms_services.extensions import db
-from cms_services.monitoring.health.models import HealthPeriod, MonitoredService
+from cms_services.monitoring.health.announcing import announce
+from cms_services.monitoring.health.models import HealthChange, HealthPeriod, MonitoredService
 from cms_services.monitoring.health.periods import MAINTENANCE, Period, Standing, advanced
 from cms_services.monitoring.health.schedule import SCRAPE
-from cms_services.monitoring.health.states import CheckState, ServiceState
+from cms_services.monitoring.health.states import CheckState, ServiceState, paused
 from cms_services.monitoring.probes.declared import Check, declared_checks, declared_scrapes
 from cms_services.upserts import add_missing
 from cms_services.vocabulary import HealthStatus, Status
@@ -84,19 +85,24 @@ def synchronise_services(
     known = {row.service_id: row for row in rows}
     service = _SERVICES.c
     services = db.session.execute(
-        select(service.id, service.version, service.status, service.config)
-        .where(service.id.in_(ids))
+        select(
+            service.id, service.version, service.status, service.config, service.updated_at,
+            service.user_id, service.service_id, service.name,
+        )
+        .where(service.id.in_(set(ids) - _passed_over(ids, known)))
         .order_by(service.id)
-    ).all()
+    ).all()  # fmt: skip
     made: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     periods: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
     for each in services:
         row = known.get(each.id)
         if row is not None and row.seen_version == each.version:
             continue
-        values, period = _after(each, row, present, chance)
+        values, period, changes_of_checks = _after(each, row, present, chance)
         (made if row is None else changed).append(values)
+        changes += changes_of_checks
         if period is not None:
             periods.append(
                 {"service_id": each.id, "status": period.status}
@@ -108,7 +114,18 @@ def synchronise_services(
         db.session.execute(update(_TABLE).where(condition).values(values))
     if periods:
         db.session.execute(insert(HealthPeriod), periods)
+    if changes:
+        db.session.execute(insert(HealthChange), changes)
     return len(made) + len(changed)
+
+
+def _passed_over(ids: Collection[str], known: Mapping[str, AnyRow]) -> set[str]:
+    """Those of some services that have a row, but none that could be locked at once."""
+    unknown = [each for each in ids if each not in known]
+    if not unknown:
+        return set()
+    column = _TABLE.c.service_id
+    return set(db.session.scalars(select(column).where(column.in_(unknown))))
 
 
 def _differing(condition: Any) -> list[str]:
@@ -139,8 +156,11 @@ def _in_own_transaction(ids: Collection[str], present: datetime, chance: Chance)
 
 def _after(
     service: AnyRow, row: "AnyRow | None", present: datetime, chance: Chance
-) -> tuple[dict[str, Any], Period | None]:
-    """The row of a service as its present version asks for, and the period that this ended."""
+) -> tuple[dict[str, Any], Period | None, list[dict[str, Any]]]:
+    """The row of a service as its present version asks for, and the period that this ended.
+
+    Last the changes of checks that are unknown from now on, which is announced.
+    """
     config = service.config if isinstance(service.config, dict) else {}
     checks, scrapes = declared_checks(config), declared_scrapes(config)
     before = ServiceState.from_document(row.states) if row is not None else ServiceState()
@@ -163,13 +183,16 @@ def _after(
                 declared=start,
                 until=present_state.until,
                 last=present_state.last,
+                down=present_state.down,
             )
         state.checks[check.name] = present_state
     for scrape in scrapes:
         state.scrapes[scrape.name] = before.scrapes.get(scrape.name, first(scrape))
+    cause = _why_unknown(service, checks)
+    changes = [] if cause is None else _make_unknown(service, state, present, cause)
     standing, period = _standing(service, row, bool(checks), present)
     due = state.due if service.status in _CHECKED else None
-    return {
+    values = {
         "service_id": service.id,
         "seen_version": service.version,
         "service_status": service.status,
@@ -180,7 +203,38 @@ def _after(
         "status": standing.status,
         "since": standing.since,
         "known_until": standing.until,
-    }, period
+    }
+    return values, period, changes
+
+
+def _why_unknown(service: AnyRow, checks: Sequence[Check]) -> str | None:
+    """Why nothing can be known of a service's health; None where it can, or in maintenance."""
+    if service.status not in _CHECKED:
+        return f"The service is {service.status}"
+    if service.status == Status.ACTIVE and not checks:
+        return "No checks are declared"
+    return None
+
+
+def _make_unknown(
+    service: AnyRow, state: ServiceState, present: datetime, cause: str
+) -> list[dict[str, Any]]:
+    """Make all checks unknown, and announce it unless that was done last.
+
+    Returns the changes of those that were known.
+    """
+    if state.announced is not HealthStatus.UNKNOWN:
+        announce(service, state.announced, HealthStatus.UNKNOWN, present, cause)
+        state.announced = HealthStatus.UNKNOWN
+    changes = []
+    for name, check in state.checks.items():
+        if check.status is not HealthStatus.UNKNOWN:
+            state.checks[name] = paused(check, present.timestamp(), cause)
+            changes.append(
+                {"service_id": service.id, "at": present, "check": name, "cause": cause}
+                | {"before": check.status, "after": HealthStatus.UNKNOWN, "details": {}}
+            )
+    return changes
 
 
 def _standing(
@@ -190,6 +244,9 @@ def _standing(
     before = Standing()
     if row is not None:
         before = Standing(row.status, row.since, row.known_until)
+        if row.service_status != service.status:
+            # It changed when the service was last written, or even earlier.
+            present = min(present, service.updated_at)
     if service.status == Status.MAINTENANCE:
         return advanced(before, MAINTENANCE, present, None)
     if service.status == Status.ACTIVE and has_checks and before.status != MAINTENANCE:

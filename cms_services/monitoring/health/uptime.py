@@ -74,17 +74,18 @@ def uptime_between(actor: Actor, identifier: str, start: datetime, end: datetime
 def recent_uptime(service_id: str) -> dict[str, float | None]:
     """The percent of the last 24 hours, 7 and 30 days of the service with this row id.
 
-    Where nothing has lasted yet the status there is counts as if it had.
+    Where nothing has lasted yet the status there is counts as if it had, while it holds.
     """
     present = now()
     periods = _periods(service_id, present - max(WINDOWS.values()), present, present)
     row = _standing_row(service_id)
+    begins: dict[str, float] = {}
+    if row is not None and (row.known_until is None or row.known_until >= present):
+        begins = {row.status: 1.0}
     found = {}
     for name, window in WINDOWS.items():
         percent = percent_up(seconds_by_status(periods, present - window, present))
-        if percent is None and row is not None and row.since is not None:
-            percent = percent_up({row.status: 1.0})
-        found[name] = percent
+        found[name] = percent_up(begins) if percent is None else percent
     return found
 
 

@@ -38,14 +38,15 @@ async def check_memory(check: Check, surroundings: Surroundings) -> Outcome:
 async def check_heartbeat(check: Check, surroundings: Surroundings) -> Outcome:
     """Unhealthy when the last call said that it failed, or the next is late.
 
-    A service that never called is unknown until its first call would be late.
+    A service that never called is unknown until its first call would be late; so is one that did
+    not call while its checks were not looked at, which it need not have.
     """
     period = check.options.get("period", check.interval)
     grace = check.options.get("grace", _DEFAULT_GRACE_SECONDS)
     allowed = timedelta(seconds=period + grace)
     beat = surroundings.heartbeats.get(check.name)
+    since = surroundings.declared_at.get(check.name)
     if beat is None:
-        since = surroundings.declared_at
         if since is not None and surroundings.now - since > allowed:
             return unhealthy(f"Never called; expected every {period:g} s.")
         return unknown("Has not called yet.")
@@ -55,6 +56,10 @@ async def check_heartbeat(check: Check, surroundings: Surroundings) -> Outcome:
         )
     called = to_wire(beat.at.replace(microsecond=0))
     if surroundings.now - beat.at > allowed:
+        if since is not None and surroundings.now - since <= allowed:
+            return unknown(
+                f"Has not called since the check was declared or resumed; last called at {called}."
+            )
         return unhealthy(f"Late: last called at {called}, expected every {period:g} s.")
     return healthy(f"Called at {called}", beat.duration_ms)
 

@@ -26,7 +26,8 @@ class CheckResult:
 
     `details` may have `statusCode`, `timings` (milliseconds: `dns`, `connect`, `tls`, `firstByte`,
     `total`; what was not needed is left out) and `excerpt`, the beginning of an answer that was no
-    good. No secret of the check stands in them.
+    good. No secret of the check stands in them. `cut_short` is a run that was given less time than
+    the check has, and used it up: it says nothing of the target's health.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CheckResult:
     checked_at: datetime
     response_time_ms: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    cut_short: bool = False
 
     def to_document(self) -> dict[str, Any]:
         """As it is stored in reports, without the details."""
@@ -57,6 +59,7 @@ class Outcome:
     message: str
     elapsed_ms: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    cut_short: bool = False
 
 
 def healthy(message: str, elapsed_ms: float | None = None, **details: Any) -> Outcome:

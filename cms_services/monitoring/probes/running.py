@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -38,30 +39,32 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 # Somebody waits for them, with a thread of the web server.
-_LONGEST_BY_HAND = 15.0
+LONGEST_BY_HAND = 15.0
 
 
-async def run_checks(checks: Sequence[Check], surroundings: Surroundings) -> list[CheckResult]:
+async def run_checks(
+    checks: Sequence[Check], surroundings: Surroundings, longest: float = math.inf
+) -> list[CheckResult]:
     """Run a service's checks side by side, and give their results in the same order.
 
-    Takes no longer than the longest timeout among them. Whatever goes wrong is a result: unhealthy
-    where the target fails, unknown where it can't be asked.
+    Takes no longer than the longest timeout among them, and cuts short what takes more than
+    `longest` seconds. Whatever goes wrong is a result: unhealthy where the target fails, unknown
+    where it can't be asked.
     """
     if len(checks) == 1:
-        return [await _run(checks[0], surroundings)]
-    return list(await asyncio.gather(*(_run(check, surroundings) for check in checks)))
+        return [await _run(checks[0], surroundings, longest)]
+    return list(await asyncio.gather(*(_run(check, surroundings, longest) for check in checks)))
 
 
 def run_checks_now(checks: Sequence[Check], surroundings: Surroundings) -> list[CheckResult]:
     """Run checks in a loop of their own, for somebody who waits: 15 s at most."""
     if not checks:
         return []
-    short = [replace(each, timeout=min(each.timeout, _LONGEST_BY_HAND)) for each in checks]
-    return asyncio.run(run_checks(short, surroundings))
+    return asyncio.run(run_checks(checks, surroundings, LONGEST_BY_HAND))
 
 
-async def _run(check: Check, surroundings: Surroundings) -> CheckResult:
-    outcome = await _outcome(check, surroundings)
+async def _run(check: Check, surroundings: Surroundings, longest: float) -> CheckResult:
+    outcome = await _outcome(check, surroundings, longest)
     elapsed = outcome.elapsed_ms
     return CheckResult(
         check.name,
@@ -71,20 +74,24 @@ async def _run(check: Check, surroundings: Surroundings) -> CheckResult:
         now(),
         None if elapsed is None else round(elapsed, 2),
         outcome.details,
+        outcome.cut_short,
     )
 
 
-async def _outcome(check: Check, surroundings: Surroundings) -> Outcome:
+async def _outcome(check: Check, surroundings: Surroundings, longest: float) -> Outcome:
+    limit = asyncio.timeout(min(check.timeout, longest))
     try:
         if check.problem is not None:
             raise ValueError(check.problem)
         if check.has_secrets:
             raise ValueError("its secrets were not opened")
-        async with asyncio.timeout(check.timeout):
+        async with limit:
             return await _RUNNERS[check.type](check, surroundings)
     except AddressRefused as error:
         return unknown(f"Not checked: {error}.")
     except TimeoutError:
+        if longest < check.timeout and limit.expired():
+            return _cut_short(check, longest)
         return unhealthy(f"No answer within {check.timeout:g} s.")
     except ValueError as error:
         return unknown(f"Not checked: {str(error).rstrip('.')}.")
@@ -94,6 +101,14 @@ async def _outcome(check: Check, surroundings: Surroundings) -> Outcome:
         # One odd target must not take the others' results along.
         _log.exception("A %s check could not be run", check.type)
         return unknown("Not checked: an error of ours, which the log has.")
+
+
+def _cut_short(check: Check, seconds: float) -> Outcome:
+    message = (
+        f"Cut short: no answer within the {seconds:g} s that a check by hand has; "
+        f"its timeout is {check.timeout:g} s."
+    )
+    return replace(unknown(message), cut_short=True)
 
 
 # Loading the drivers of databases and name servers takes a start a fifth of a second, and most

@@ -30,12 +30,13 @@ class MemoryUse:
 class Surroundings:
     """Of one service: the addresses it may have called, and what it told by itself.
 
-    `heartbeats` are by the names of their checks; `declared_at` is since when the service has its
-    present checks, where that is known. `now` is the moment of the checks that look at times.
+    `heartbeats` are by the names of their checks, and so is `declared_at`: since when each is
+    declared as it is and looked at, where that is known. `now` is the moment of the checks that
+    look at times.
     """
 
     policy: AddressPolicy
     heartbeats: Mapping[str, Beat] = field(default_factory=dict)
     memory: MemoryUse | None = None
-    declared_at: datetime | None = None
+    declared_at: Mapping[str, datetime] = field(default_factory=dict)
     now: datetime = field(default_factory=present)
