@@ -20,7 +20,7 @@ _TABLE: Table = MonitoredService.__table__  # type: ignore[assignment]
 # The type of those in `checks` that fetch metrics, and find nothing out about health.
 SCRAPE = "scrape"
 # How much longer than its checks may take a lease lasts: half an interval, within these seconds.
-_LEAST_MARGIN, _MOST_MARGIN = 3.0, 30.0
+_LEAST_MARGIN, MOST_MARGIN = 3.0, 30.0
 # What a worker finds is written within this time, unless it has more to do than it can.
 _WRITTEN_WITHIN = timedelta(seconds=2)
 # What holders begin with that run a check by hand.
@@ -152,7 +152,7 @@ def _durations(checks: Sequence[Check]) -> tuple[timedelta, timedelta]:
     """How long these may take at most, and how much longer their lease lasts."""
     timeout = max((each.timeout for each in checks), default=0.0)
     interval = min((each.interval for each in checks), default=0.0)
-    margin = min(max(interval / 2, _LEAST_MARGIN), _MOST_MARGIN)
+    margin = min(max(interval / 2, _LEAST_MARGIN), MOST_MARGIN)
     return timedelta(seconds=timeout), timedelta(seconds=margin)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Table, or_, select, update
 from cms_services.database import AnyRow, begin_writing
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import MonitoredService
-from cms_services.monitoring.health.schedule import SCRAPE
+from cms_services.monitoring.health.schedule import MOST_MARGIN, SCRAPE
 from cms_services.monitoring.health.states import ServiceState
 from cms_services.monitoring.probes.declared import Check
 
@@ -24,7 +24,6 @@ _AT_ONCE = 500
 # Workers know the database's time to some milliseconds, and take services a second ahead.
 _TOLERANCE_SECONDS = 2.0
 # The longest that a lease lasts beyond its checks' timeout (schedule.py).
-_MOST_MARGIN = 30.0
 
 
 def bring_nearer(present: datetime) -> int:
@@ -95,7 +94,7 @@ def _nearer(row: AnyRow, present: datetime) -> dict[str, Any]:
     if row.due_at is not None and state.due is not None and row.due_at.timestamp() > state.due:
         values["due_at"] = datetime.fromtimestamp(state.due, tz=UTC)
     longest = max((check.timeout for check in every), default=0.0)
-    latest = present + timedelta(seconds=longest + _MOST_MARGIN + _TOLERANCE_SECONDS)
+    latest = present + timedelta(seconds=longest + MOST_MARGIN + _TOLERANCE_SECONDS)
     if row.lease_until is not None and row.lease_until > latest:
         values["lease_until"] = latest
     return values

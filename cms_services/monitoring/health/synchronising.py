@@ -166,7 +166,7 @@ def _after(
     before = ServiceState.from_document(row.states) if row is not None else ServiceState()
     pauses = row is not None and row.service_status not in _CHECKED
     known = {} if row is None or pauses else {each["name"]: each for each in row.checks}
-    state = ServiceState(announced=before.announced)
+    state = ServiceState(dependencies=before.dependencies, announced=before.announced)
     # One moment within the interval for all of them, so that they run together.
     phase, start = chance(), present.timestamp()
 
