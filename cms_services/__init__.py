@@ -19,6 +19,7 @@ from cms_services.data_folder import (
 )
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
+from cms_services.events.waking import Bell
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.legacy.endpoint import init_legacy
 from cms_services.own_log.configuration import configure_logging
@@ -51,6 +52,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)
     app.extensions["cms_services.revocations"] = Revocations(settings.redis_url)
+    app.extensions["cms_services.bell"] = Bell(settings.redis_url)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)
