@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +57,40 @@ class TestEntries:
         assert (newest["source"], newest["attributes"]) == ("", {})
         assert isinstance(oldest.pop("id"), str)
         assert oldest == old
+
+    @pytest.mark.parametrize(
+        ("number", "text"),
+        [
+            (300, lambda n: " ".join(f"{n:x}{word:x}" for word in range(700))),
+            (
+                40,
+                lambda n: "".join(
+                    chr(0x4E00 + (n * 7919 + c * 31) % 20_000) for c in range(64_000)
+                ),
+            ),
+            (60, lambda n: f"{n}" + '\\"' * 32_000),
+            (
+                20,
+                lambda n: " ".join(
+                    f"w{chr(97 + c % 26)}{chr(97 + c // 26 % 26)}{n}" for c in range(9000)
+                ),
+            ),
+            (
+                2,
+                lambda n: " ".join(
+                    chr(0x430 + c % 32) + chr(0x430 + c // 32 % 32) for c in range(21_000)
+                ),
+            ),
+        ],
+        ids=["many words", "chinese", "much to escape", "numbers", "cyrillic"],
+    )
+    def test_whatever_a_batch_has_can_be_stored(
+        self, alice: Person, path: str, number: int, text: Callable[[int], str]
+    ) -> None:
+        """Databases refuse indexed texts and statements that are too long."""
+        entries = [{"level": "info", "message": text(n)} for n in range(number)]
+        assert send(alice, path, *entries)["accepted"] == number
+        assert len(found(alice, path, limit=number)) == number
 
     def test_both_doors_give_the_same(self, alice: Person, path: str) -> None:
         send(alice, path, {"level": "warn", "message": "x", "attributes": {"k": "v"}},

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cms_services.database import DOCUMENT, IDENTIFIER, LONG_TEXT, SEQUENCE, WORD, Moment
+from cms_services.monitoring.logs.storing import blocks_of
 from cms_services.monitoring.logs.terms import block_terms, terms_of
 from cms_services.upserts import add_up
 
@@ -113,37 +114,43 @@ def _describe_entries() -> None:
             ).all()
             if not rows:
                 break
-            _describe_block(connection, service_id, rows)
+            described = [_described(row) for row in rows]
+            for block in blocks_of(described):
+                _describe_block(connection, service_id, block)
             after = rows[-1].id
 
 
-def _describe_block(connection: sa.Connection, service_id: str, rows: Any) -> None:
-    described = []
+def _described(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": row.at,
+        "level": row.level,
+        "terms": terms_of(row.message, row.attributes or {}),
+        "size": len(row.message.encode()) + len(row.source.encode()),
+    }
+
+
+def _describe_block(connection: sa.Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
     volumes: dict[tuple[int, str], list[int]] = {}
-    changes = []
     for row in rows:
-        told = terms_of(row.message, row.attributes or {})
-        described.append(told)
-        size = len(row.message.encode()) + len(row.source.encode())
-        changes.append({"number": row.id, "told": told, "bytes": size})
-        start = int(row.at.timestamp()) // _HOUR * _HOUR
-        numbers = volumes.setdefault((start, row.level), [0, 0])
+        start = int(row["at"].timestamp()) // _HOUR * _HOUR
+        numbers = volumes.setdefault((start, row["level"]), [0, 0])
         numbers[0] += 1
-        numbers[1] += size
+        numbers[1] += row["size"]
     connection.execute(
         sa.update(_ENTRIES)
         .where(_ENTRIES.c.id == sa.bindparam("number"))
         .values(terms=sa.bindparam("told"), size=sa.bindparam("bytes")),
-        changes,
+        [{"number": row["id"], "told": row["terms"], "bytes": row["size"]} for row in rows],
     )
-    moments = [row.at for row in rows]
+    moments = [row["at"] for row in rows]
     block = {
         "service_id": service_id,
-        "first_id": rows[0].id,
-        "last_id": rows[-1].id,
+        "first_id": rows[0]["id"],
+        "last_id": rows[-1]["id"],
         "first_at": min(moments),
         "last_at": max(moments),
-        "terms": block_terms(service_id, described),
+        "terms": block_terms(service_id, (row["terms"] for row in rows)),
     }
     connection.execute(sa.insert(_BLOCKS), block)
     add_up(

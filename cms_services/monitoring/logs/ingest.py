@@ -16,7 +16,7 @@ from cms_services.monitoring.batches import Rejected, Stored, answer_to_batch, k
 from cms_services.monitoring.logs.masking import mask_entry, may_have_secret
 from cms_services.monitoring.logs.models import LogEntry
 from cms_services.monitoring.logs.retention import retention_of
-from cms_services.monitoring.logs.storing import insert_block
+from cms_services.monitoring.logs.storing import insert_entries
 from cms_services.monitoring.logs.terms import terms_of
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.logs.volumes import count_entries
@@ -25,7 +25,6 @@ from cms_services.settings import current_settings
 BATCH_KIND = "logs"
 # How far the clock of a sender may be ahead.
 LONGEST_AHEAD = timedelta(hours=24)
-_BLOCK = 250
 # A statement has room for so many parameters, and PostgreSQL for 65,535.
 _IDS_AT_ONCE = 1000
 
@@ -82,8 +81,7 @@ def store_entries(service_id: str, entries: Sequence[NewLogEntry], *, masking: b
         rows.append(_row(service_id, entry, at, masking))
     if rows:
         connection = db.session.connection()
-        for begin in range(0, len(rows), _BLOCK):
-            insert_block(connection, service_id, rows[begin : begin + _BLOCK])
+        insert_entries(connection, service_id, rows)
         count_entries(
             connection, service_id, ((row["at"], row["level"], row["size"]) for row in rows)
         )

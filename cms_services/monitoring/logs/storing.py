@@ -1,5 +1,6 @@
 """Writing entries, by the way that is fastest with each database."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -38,8 +39,35 @@ _INSERT_DOCUMENT = {
 }
 
 
-def insert_block(connection: Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
-    """Insert entries of one service, given by their columns, and their block."""
+# How much a block holds at most: entries, and bytes of theirs and of their terms. PostgreSQL makes
+# no vector of more than 1 MiB, and MariaDB takes no statement of more than 16 MiB by default. One
+# entry alone stays below both, whatever is in it.
+_MOST_ENTRIES, _MOST_BYTES, _MOST_TERM_BYTES = 250, 1024 * 1024, 128 * 1024
+
+
+def insert_entries(connection: Connection, service_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert entries of one service, given by their columns, and the blocks they are found by."""
+    for block in blocks_of(rows):
+        _insert_block(connection, service_id, block)
+
+
+def blocks_of(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Entries, given by their columns, as they go into blocks."""
+    block: list[dict[str, Any]] = []
+    size = term_bytes = 0
+    for row in rows:
+        size += row["size"]
+        term_bytes += len(row["terms"])
+        is_full = len(block) == _MOST_ENTRIES
+        if block and (is_full or size > _MOST_BYTES or term_bytes > _MOST_TERM_BYTES):
+            yield block
+            block, size, term_bytes = [], row["size"], len(row["terms"])
+        block.append(row)
+    if block:
+        yield block
+
+
+def _insert_block(connection: Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
     stored = [
         row
         | {

@@ -32,11 +32,11 @@ _WORD_OF_ASCII = {
     for code in range(128)
 }
 # Han, kana and Thai: a search for a part of what is written together finds it.
-_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-# Numbers and the like, which make almost every pair another one.
-_IS_NUMBER_LIKE = re.compile(rf"{_WORD_MARK}[a-z]*[0-9]").match
+_IS_UNSPACED = re.compile(
+    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+).match
+# Numbers and the like, and single characters beyond ASCII, make almost every pair another one.
+_STANDS_ALONE = re.compile(rf"{_WORD_MARK}(?:[a-z]*[0-9]|_[0-9a-f]+_\Z)").match
 _PART_OF_QUERY = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 
 
@@ -57,9 +57,7 @@ class Sought:
     def pairs(self) -> set[str]:
         """The terms of the pairs of whole words that a block with this in it has."""
         whole = self.terms[:-1] if self.is_open else self.terms
-        return {
-            _pair_term(*pair) for pair in pairwise(whole) if not any(map(_IS_NUMBER_LIKE, pair))
-        }
+        return {_pair_term(*pair) for pair in pairwise(whole) if not any(map(_STANDS_ALONE, pair))}
 
 
 def terms_of(message: str, attributes: Mapping[str, Any]) -> str:
@@ -80,7 +78,7 @@ def block_terms(service_id: str, described: Iterable[str]) -> str:
         of_entry = each.split()
         terms.update(of_entry)
         pairs.update(pairwise(of_entry))
-    words = {each for each in terms if each.startswith(_WORD_MARK) and not _IS_NUMBER_LIKE(each)}
+    words = {each for each in terms if each.startswith(_WORD_MARK) and not _STANDS_ALONE(each)}
     terms.update(_pair_term(*pair) for pair in pairs if pair[0] in words and pair[1] in words)
     terms.add(service_term(service_id))
     return " ".join(sorted(terms))
@@ -109,19 +107,32 @@ def service_term(service_id: str) -> str:
     return _SERVICE_MARK + blake2b(service_id.encode(), digest_size=8).hexdigest()
 
 
+class _Spelling(dict[int, str]):
+    """What each character becomes, by its number; made when it is first met."""
+
+    def __missing__(self, number: int) -> str:
+        character = chr(number)
+        if _IS_UNSPACED(character):
+            spelt = f" _{number:x}_ "
+        elif number in _WORD_OF_ASCII:
+            spelt = _WORD_OF_ASCII[number]
+        else:
+            spelt = f"_{number:x}_" if character.isalnum() else " "
+        self[number] = spelt
+        return spelt
+
+
+_SPELLING = _Spelling()
+
+
 def _words(text: str) -> list[str]:
     if text.isascii():
         words = text.translate(_WORD_OF_ASCII).split()
     else:
         folded = unicodedata.normalize("NFKC", text).casefold()
-        words = [_BEYOND_ASCII.sub(_spelt, word) for word in _WORD.findall(folded)]
-    if len(text) > _LONGEST or not text.isascii():
-        return [word[:_LONGEST] for word in words]
-    return words
-
-
-def _spelt(match: re.Match[str]) -> str:
-    return f"_{ord(match[0]):x}_"
+        words = folded.translate(_SPELLING).split()
+    # What a character is spelt by is at most eight long.
+    return [word[:_LONGEST] for word in words] if len(text) > _LONGEST // 8 else words
 
 
 # Most values are the same few again and again.
