@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cms_services.api import init_api
+from cms_services.bell import Bell
 from cms_services.cli import init_commands
 from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
@@ -19,7 +20,6 @@ from cms_services.data_folder import (
 )
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
-from cms_services.events.waking import Bell
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.legacy.endpoint import init_legacy
 from cms_services.own_log.configuration import configure_logging

@@ -186,14 +186,10 @@ class IntakeWorker(ThreadWorker):
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        answer = self.wsgi
-
-        def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
-            # Encryption is a matter of this worker's threads alone.
-            environ[CAN_HAND_OVER] = not self.cfg.is_ssl
-            return answer(environ, start_response)
-
-        self.wsgi = wsgi
+        answer: Any = self.wsgi  # type: ignore[has-type]
+        # Encrypted connections need this worker's own threads.
+        can_hand_over = not self.cfg.is_ssl
+        self.wsgi = lambda environ, begin: answer(environ | {CAN_HAND_OVER: can_hand_over}, begin)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         # Answers that go on for long end now, or stopping would wait for them.

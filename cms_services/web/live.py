@@ -17,11 +17,11 @@ from flask.globals import request_ctx
 from sqlalchemy.exc import SQLAlchemyError
 
 from cms_services.actor import Actor
+from cms_services.bell import current_bell
 from cms_services.catalogue.audience import members_by_service
 from cms_services.database import AnyRow
 from cms_services.errors import DomainError
 from cms_services.events.feed import events_after, newest_sequence
-from cms_services.events.waking import current_bell
 from cms_services.vocabulary import Permission
 from cms_services.web.caller import resolve_anew
 from cms_services.web.envelope import WireJSON

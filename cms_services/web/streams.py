@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -51,16 +52,17 @@ class Streams:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._database = ThreadPoolExecutor(_DATABASE_THREADS, "streams-database")
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, which begins with the first stream: a process must not have it before a fork."""
+        """The loop. It begins with the first stream, since a fork would leave it behind."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._run, name="streams", daemon=True).start()
+                run = partial(self._run, self._loop)
+                threading.Thread(target=run, name="streams", daemon=True).start()
             return self._loop
 
     def require_room(self) -> None:
@@ -70,7 +72,7 @@ class Streams:
 
     def adopt(self, sock: socket.socket, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         """Write what is still to come to a connection, and close it after that."""
-        asyncio.run_coroutine_threadsafe(self._begin(sock, pieces, chunked), self.loop)
+        self.loop.call_soon_threadsafe(self._begin, sock, pieces, chunked)
 
     def next_of(self, pieces: AsyncIterator[bytes]) -> bytes | None:
         """The next piece, for a thread that passes it on itself; None at the end."""
@@ -89,11 +91,10 @@ class Streams:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._database, work, *arguments)
 
-    def _run(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        self._loop.create_task(self._watch_for_the_end())
-        self._loop.run_forever()
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.create_task(self._watch_for_the_end())
+        loop.run_forever()
 
     async def _watch_for_the_end(self) -> None:
         while not stopping.is_set():
@@ -101,42 +102,41 @@ class Streams:
         for task in self._tasks:
             task.cancel()
 
-    async def _begin(
-        self, sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool
-    ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _begin(self, sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
+        task = asyncio.ensure_future(_write_all(sock, pieces, chunked))
         self._tasks.add(task)
         _OPEN.inc()
-        try:
-            await _write_all(sock, pieces, chunked)
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            # The reader is gone, or we are.
-            pass
-        except Exception:
-            log.exception("an event stream broke off")
-        finally:
-            _OPEN.dec()
-            self._tasks.discard(task)
-            await _close(pieces)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: _OPEN.dec())
 
 
 async def _write_all(sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
+    """Write pieces to a connection until they, the reader or we end."""
     sock.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=sock)
-    task = asyncio.current_task()
-    assert task is not None
-    gone = asyncio.create_task(_until_gone(reader))
-    gone.add_done_callback(lambda _: task.cancel())
+    writing = asyncio.ensure_future(_write_pieces(writer, pieces, chunked))
+    gone = asyncio.ensure_future(_until_gone(reader))
     try:
-        async for piece in pieces:
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-            await asyncio.wait_for(writer.drain(), _WRITE_SECONDS)
-        if chunked:
-            writer.write(b"0\r\n\r\n")
+        await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        gone.cancel()
+        for each in (writing, gone):
+            each.cancel()
+        (outcome, _) = await asyncio.gather(writing, gone, return_exceptions=True)
         writer.close()
+        await _close(pieces)
+    if isinstance(outcome, Exception) and not isinstance(outcome, OSError):
+        log.error("an event stream broke off", exc_info=outcome)
+
+
+async def _write_pieces(
+    writer: asyncio.StreamWriter, pieces: AsyncIterator[bytes], chunked: bool
+) -> None:
+    async for piece in pieces:
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        await asyncio.wait_for(writer.drain(), _WRITE_SECONDS)
+    if chunked:
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:

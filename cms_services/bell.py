@@ -7,6 +7,7 @@ it: followers look into the database every second anyway.
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -15,7 +16,7 @@ from redis import Redis, RedisError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from cms_services.events.models import Event
+from cms_services.extensions import db
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ class Bell:
     def __init__(self, redis_url: str | None) -> None:
         self._listeners: list[Callable[[], None]] = []
         self._redis_url = redis_url
-        self._redis = self._connected(_TIMEOUT_SECONDS) if redis_url else None
+        self._redis = _connected(redis_url, _TIMEOUT_SECONDS) if redis_url else None
         self._quiet_until = 0.0
         self._lock = threading.Lock()
         self._hears_redis = False
@@ -54,16 +55,17 @@ class Bell:
         with self._lock:
             self._listeners.append(listener)
             if self._redis_url is not None and len(self._listeners) == 1:
-                threading.Thread(target=self._hear, name="events-bell", daemon=True).start()
+                hear = partial(self._hear, self._redis_url)
+                threading.Thread(target=hear, name="events-bell", daemon=True).start()
 
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 
-    def _hear(self) -> None:
+    def _hear(self, redis_url: str) -> None:
         while True:
             try:
-                with self._connected(None) as redis, redis.pubsub() as messages:
+                with _connected(redis_url, None) as redis, redis.pubsub() as messages:
                     messages.subscribe(_CHANNEL)
                     for message in messages.listen():
                         if message["type"] == "message":
@@ -75,30 +77,29 @@ class Bell:
                 log.warning("redis does not answer; events are looked for", reason=str(error))
                 time.sleep(_PAUSE_SECONDS)
 
-    def _connected(self, timeout: float | None) -> Redis:
-        assert self._redis_url is not None
-        return Redis.from_url(
-            self._redis_url, socket_timeout=timeout, socket_connect_timeout=_TIMEOUT_SECONDS
-        )
-
 
 def current_bell() -> Bell:
     """The bell of the application whose context we are in."""
     return cast(Bell, current_app.extensions["cms_services.bell"])
 
 
-@event.listens_for(Session, "after_flush")
-def _note_events(session: Session, _: Any) -> None:
-    if any(isinstance(each, Event) for each in session.new):
-        session.info[_MARK] = True
+def ring_after_commit() -> None:
+    """Ring it once what the session is about to write is committed."""
+    db.session().info[_MARK] = True
 
 
-@event.listens_for(Session, "after_commit")
+@event.listens_for(db.session, "after_commit")
 def _ring(session: Session) -> None:
     if session.info.pop(_MARK, False):
         current_bell().ring()
 
 
-@event.listens_for(Session, "after_soft_rollback")
+@event.listens_for(db.session, "after_soft_rollback")
 def _forget(session: Session, _: Any) -> None:
     session.info.pop(_MARK, None)
+
+
+def _connected(redis_url: str, timeout: float | None) -> Redis:
+    return Redis.from_url(
+        redis_url, socket_timeout=timeout, socket_connect_timeout=_TIMEOUT_SECONDS
+    )
