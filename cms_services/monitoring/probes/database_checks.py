@@ -29,6 +29,7 @@ from cms_services.monitoring.probes.results import Outcome, healthy, unhealthy
 from cms_services.monitoring.probes.surroundings import Surroundings
 from cms_services.outbound import (
     AddressPolicy,
+    AddressRefused,
     Stream,
     Unreachable,
     open_stream,
@@ -62,6 +63,11 @@ async def check_database(check: Check, surroundings: Surroundings) -> Outcome:
             said = await ask(connection, host, port, check.timeout, surroundings.policy)
         except _Refused as error:
             return unhealthy(f"The database refuses: {error}", _ms_since(began))
+        except AddressRefused as error:
+            if connection.srv:
+                # Their names may be known to nobody but our own name servers.
+                raise AddressRefused("a host of its SRV records has no public address") from error
+            raise
         except Unreachable:
             if number == len(hosts):
                 raise
