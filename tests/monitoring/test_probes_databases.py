@@ -140,6 +140,15 @@ class TestMysql:
             assert (result.status, result.message) == ("unhealthy", "No answer within 0.3 s.")
             assert time.monotonic() - began < 2
 
+    @pytest.mark.parametrize(
+        "answer",
+        [b"", b"SSH-2.0-x\r\n", b"\x01\0\0\0\x0a", b"\x08\0\0\0\x0a5.5\0\x01\0\0", b"\0" * 4096],
+    )
+    def test_what_is_no_mysql_is_unhealthy(self, answer: bytes) -> None:
+        with listening(lambda connection: connection.sendall(answer)) as port:
+            (result,) = run_all(database("mysql", "127.0.0.1", port))
+        assert result.status == "unhealthy", result.message
+
 
 class TestRedis:
     def test_a_ping_is_answered(self, redis_account: dict[str, Any]) -> None:

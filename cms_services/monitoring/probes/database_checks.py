@@ -41,6 +41,8 @@ from cms_services.outbound_tls import trusting
 _AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _OP_MSG = 2013
 _LONGEST_REPLY = 1024 * 1024
+# What MySQL's driver raises where a packet is none of MySQL's.
+_ODD = (LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error)
 
 
 class _Refused(Exception):
@@ -219,6 +221,16 @@ async def _ask_mysql(ask: Callable[[], None]) -> None:
         raise _Refused(_line(error)) from error
     except OSError as error:
         raise Unreachable(reason_of(error)) from error
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        struct.error,
+    ) as odd:
+        # What the driver's reading of a packet comes to that is none.
+        raise Unreachable("what answers is no MySQL") from odd
 
 
 async def _redis(
