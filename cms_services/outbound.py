@@ -38,7 +38,6 @@ __all__ = [
     "Unreachable",
     "connect",
     "get",
-    "open_socket",
     "open_stream",
     "reason_of",
     "request",
@@ -170,35 +169,6 @@ async def open_stream(
     except OSError as error:
         raise Unreachable(reason_of(error)) from error
     return Stream(reader, writer, _ms_since(began))
-
-
-async def open_socket(host: str, port: int, policy: AddressPolicy) -> socket.socket:
-    """A socket without blocking that is connected to the first address of a name that answers.
-
-    For drivers that take one. The caller sets the time limit and closes it. Raises AddressRefused,
-    Unreachable or ValueError (no host name).
-    """
-    try:
-        addresses = await permitted_addresses(host, port, policy)
-        for number, each in enumerate(addresses, start=1):
-            opened = socket.socket(each.family, socket.SOCK_STREAM)
-            opened.setblocking(False)
-            try:
-                await asyncio.get_running_loop().sock_connect(opened, (each.host, each.port))
-            except OSError:
-                opened.close()
-                if number == len(addresses):
-                    raise
-            except BaseException:
-                opened.close()
-                raise
-            else:
-                return opened
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise Unreachable(reason_of(error)) from error
-    raise AssertionError("there is an address")
 
 
 async def _connect_to_any(

@@ -1,5 +1,7 @@
 """Running the checks that are due: one asyncio loop, and one thread that talks to the database.
 
+Fetched metrics have another thread, since they can take long to read and nobody waits for them.
+
 Services are taken a moment before they are due and each is started at its own. What was found is
 written for many services at once. As many of these processes as wanted work on one database.
 """
@@ -31,6 +33,8 @@ from cms_services.monitoring.health.set_back import bring_nearer
 from cms_services.monitoring.health.synchronising import synchronise, synchronise_changed
 from cms_services.monitoring.metrics.scraping import store_scrape
 from cms_services.monitoring.probes.running import Scraped, run_checks, run_scrape
+from cms_services.monitoring.protocols.measurements import Decoded
+from cms_services.monitoring.protocols.prometheus_text import decode_text
 from cms_services.outbound import AddressPolicy
 from cms_services.settings import Settings
 from cms_services.vocabulary import HealthStatus
@@ -66,9 +70,11 @@ _SPARE = timedelta(seconds=1)
 # fails ticks before they come to it.
 _MOST_SCRAPED_CHARACTERS = 64 * 1024**2
 _MOST_TRIES = 20
+# Of fetched metrics so many texts are stored before the next tick looks at what waits.
+_MOST_STORED_AT_ONCE = 50
 
-# Stores the text of metrics of a service, by its id, that was fetched at a moment; flushes.
-StoreScrape = Callable[[str, str, datetime], object]
+# Stores fetched metrics of a service, by its id; flushes.
+StoreScrape = Callable[[str, Decoded], object]
 T = TypeVar("T")
 
 
@@ -110,11 +116,13 @@ class _Prober:
         self._at_once = settings.probe_concurrency
         self._slots = asyncio.Semaphore(self._at_once)
         self._database = ThreadPoolExecutor(1, "checks-database")
+        self._metrics = ThreadPoolExecutor(1, "checks-metrics")
         self._runs: dict[str, asyncio.Task[None]] = {}
         # Of the runs, those that wait for their moment or for a slot.
         self._waiting: set[str] = set()
         self._found: list[Finding] = []
         self._scraped: list[_ToStore] = []
+        self._storing: asyncio.Task[None] | None = None
         self._newest_event: int | None = None
         # It may have been set back while nobody looked.
         self._settled = time.monotonic() + _SETTLING_SECONDS
@@ -138,6 +146,7 @@ class _Prober:
 
     def close(self) -> None:
         self._database.shutdown()
+        self._metrics.shutdown()
 
     async def _tick(self) -> None:
         await self._keep_up()
@@ -153,7 +162,7 @@ class _Prober:
                 self._runs[name] = task
                 task.add_done_callback(partial(self._forget, name))
         await self._write()
-        await self._write_scraped()
+        self._begin_storing()
 
     def _forget(self, name: str, task: asyncio.Task[None]) -> None:
         if self._runs.get(name) is task:
@@ -237,20 +246,27 @@ class _Prober:
                 _count_written([finding])
             self._found.pop(0)
 
-    async def _write_scraped(self) -> None:
-        """Store what was fetched. Where the database fails, the next tick begins with the others.
+    def _begin_storing(self) -> None:
+        """Let what was fetched be stored meanwhile, unless the last lot still is."""
+        self._drop_oldest_scraped()
+        if self._scraped and (self._storing is None or self._storing.done()):
+            self._storing = asyncio.create_task(self._store_some(_MOST_STORED_AT_ONCE))
+
+    async def _store_some(self, most: int) -> None:
+        """Store what was fetched. Where the database fails, the next lot begins with the others.
 
         A scrape is tried several times, since the failure may be its own.
         """
-        self._drop_oldest_scraped()
-        for _ in range(len(self._scraped)):
+        for _ in range(min(most, len(self._scraped))):
             each = self._scraped.pop(0)
             service_id, scraped = each.service_id, each.scraped
             if scraped.status is not HealthStatus.HEALTHY:
                 log.info("no metrics fetched", service_id=service_id, reason=scraped.message)
                 continue
             try:
-                await self._in_database(_keep_scraped, self._store_scrape, service_id, scraped)
+                await self._in_thread(
+                    self._metrics, _keep_scraped, self._store_scrape, service_id, scraped
+                )
             except Exception as error:
                 each.tries += 1
                 if not is_outage(error) or each.tries >= _MOST_TRIES:
@@ -276,16 +292,22 @@ class _Prober:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*self._runs.values(), return_exceptions=True)
+        if self._storing is not None:
+            await self._storing
         try:
             await self._write()
-            await self._write_scraped()
+            await self._store_some(len(self._scraped))
             await self._in_database(self._release, names)
         except Exception:
             log.exception("the last findings could not be written")
 
     async def _in_database(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do something within the application's context, in the one thread for that."""
+        """Do something within the application's context, in the checks' one thread for that."""
+        return await self._in_thread(self._database, work, *arguments)
 
+    async def _in_thread(
+        self, thread: ThreadPoolExecutor, work: Callable[..., T], *arguments: object
+    ) -> T:
         def do() -> T:
             with self._app.app_context():
                 try:
@@ -297,7 +319,7 @@ class _Prober:
                 finally:
                     db.session.remove()
 
-        return await asyncio.get_running_loop().run_in_executor(self._database, do)
+        return await asyncio.get_running_loop().run_in_executor(thread, do)
 
     def _measure(self) -> None:
         self._clock.measure()
@@ -338,8 +360,10 @@ def _count_written(found: Sequence[Finding]) -> None:
 
 
 def _keep_scraped(store: StoreScrape, service_id: str, scraped: Scraped) -> None:
+    # Before the transaction, which others may wait for.
+    decoded = decode_text(scraped.text, scraped.at)
     begin_writing(db.session())
-    store(service_id, scraped.text, scraped.at)
+    store(service_id, decoded)
     db.session.commit()
 
 

@@ -163,6 +163,14 @@ class TestMetrics:
         assert answer["rejected"][0]["message"].startswith(told)
 
     @on_sqlite
+    def test_a_batch_for_a_service_that_one_may_not_write_to_is_not_even_read(
+        self, bob: Person, path: str
+    ) -> None:
+        for where, status in ((path, 403), ("/api/services/nobody", 404)):
+            answer = bob.post(f"{where}/metrics", data=b"{no", content_type="application/json")
+            assert answer.status_code == status
+
+    @on_sqlite
     def test_names_narrow_what_is_read(self, alice: Person, path: str) -> None:
         for name in ("requests", "errors", "cpu"):
             self.send(alice, path, {"name": name, "value": 4})

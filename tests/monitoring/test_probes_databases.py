@@ -3,8 +3,9 @@
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,15 @@ class TestMysql:
             assert (result.status, result.message) == ("unhealthy", "No answer within 0.3 s.")
             assert time.monotonic() - began < 2
 
+    @pytest.mark.parametrize(
+        "answer",
+        [b"", b"SSH-2.0-x\r\n", b"\x01\0\0\0\x0a", b"\x08\0\0\0\x0a5.5\0\x01\0\0", b"\0" * 4096],
+    )
+    def test_what_is_no_mysql_is_unhealthy(self, answer: bytes) -> None:
+        with listening(lambda connection: connection.sendall(answer)) as port:
+            (result,) = run_all(database("mysql", "127.0.0.1", port))
+        assert result.status == "unhealthy", result.message
+
 
 class TestRedis:
     def test_a_ping_is_answered(self, redis_account: dict[str, Any]) -> None:
@@ -228,8 +238,85 @@ class TestMongodb:
         assert result.message.startswith("No connection: ")
 
 
+class Hostile:
+    """Servers that say hello as theirs do and then answer without an end, or never.
+
+    A few MiB more than what somebody reads fit into the buffers of the system.
+    """
+
+    MOST = 96 * 1024**2
+
+    def __init__(self, endless: bool) -> None:
+        self._endless = endless
+        self.sent = 0
+
+    def postgresql(self, connection: socket.socket) -> None:
+        def message(kind: bytes, body: bytes) -> bytes:
+            return kind + struct.pack(">i", len(body) + 4) + body
+
+        (length,) = struct.unpack(">i", connection.recv(4))
+        while struct.unpack(">i", connection.recv(length - 4)[:4])[0] in (80877103, 80877104):
+            connection.sendall(b"N")
+            (length,) = struct.unpack(">i", connection.recv(4))
+        signed_in = message(b"R", struct.pack(">i", 0))
+        said = message(b"S", b"server_version\x0016\x00") + message(
+            b"S", b"client_encoding\0UTF8\0"
+        )
+        connection.sendall(signed_in + said + message(b"Z", b"I"))
+        connection.recv(65536)
+        column = b"a\0" + struct.pack(">ihihih", 0, 0, 25, -1, -1, 0)
+        connection.sendall(message(b"T", struct.pack(">h", 1) + column))
+        row = message(b"D", struct.pack(">hi", 1, 60_000) + b"x" * 60_000)
+        self._go_on(connection, repeat(row))
+
+    def mysql(self, connection: socket.socket) -> None:
+        # Parts of one packet, none of which is the last.
+        parts = (
+            piece
+            for number in count()
+            for piece in (b"\xff\xff\xff" + bytes([number % 256]), *[b"x" * 0x10101] * 0xFF)
+        )
+        self._go_on(connection, parts)
+
+    def redis(self, connection: socket.socket) -> None:
+        connection.recv(1000)
+        self._go_on(connection, chain([b"+"], repeat(b"x" * 65536)))
+
+    def mongodb(self, connection: socket.socket) -> None:
+        connection.recv(1000)
+        longest = struct.pack("<iiii", 2**31 - 1, 1, 0, 2013)
+        self._go_on(connection, chain([longest], repeat(b"x" * 65536)))
+
+    def _go_on(self, connection: socket.socket, pieces: Iterable[bytes]) -> None:
+        for piece in pieces if self._endless else ():
+            connection.sendall(piece)
+            self.sent += len(piece)
+            if self.sent > self.MOST:
+                break
+        while connection.recv(65536):
+            pass
+
+
 @pytest.mark.parametrize("engine", ["postgresql", "mysql", "redis", "mongodb"])
 class TestAny:
+    @pytest.mark.parametrize("endless", [True, False])
+    def test_a_hostile_server_costs_neither_memory_nor_more_than_the_timeout(
+        self, engine: str, endless: bool
+    ) -> None:
+        hostile = Hostile(endless)
+        with listening(getattr(hostile, engine)) as port:
+            settings = database(engine, "127.0.0.1", port)
+            settings["healthCheck"]["timeout"] = "1s"
+            began = time.monotonic()
+            (result,) = run_all(settings)
+            assert time.monotonic() - began < 2
+        assert result.status == "unhealthy"
+        assert hostile.sent < 24 * 1024**2
+        if not endless:
+            assert result.message == "No answer within 1 s."
+        elif engine in ("postgresql", "mysql"):
+            assert result.message == "No connection: it sends more than 1 MiB."
+
     def test_a_private_address_is_never_connected_to(self, engine: str) -> None:
         connected = []
         with listening(lambda connection: connected.append(1)) as port:

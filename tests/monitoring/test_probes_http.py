@@ -1,8 +1,10 @@
 """Checks by HTTP, and scrapes, against a server that does as its path says."""
 
 import asyncio
+import html
 import http.server
 import json
+import re
 import ssl
 import threading
 import time
@@ -10,11 +12,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from cms_services.clock import now
+from cms_services.configuration.documents import Opened
 from cms_services.monitoring.probes.declared import declared_scrapes
 from cms_services.monitoring.probes.running import (
     MemoryUse,
@@ -241,6 +244,48 @@ def test_no_secret_of_a_check_is_told(target: Target) -> None:
     assert "geheim" not in str(result)
     address = f"http://ada:geheim@127.0.0.1:{target.server_port}/?status=500&body=geheim"
     assert "geheim" not in str(run_one("http", address))
+
+
+PASSWORD = 'g"ehe/im\\&<ä+77%'
+FORMS = {
+    "plain": PASSWORD,
+    "JSON": json.dumps(PASSWORD)[1:-1],
+    "JSON in UTF-8": json.dumps(PASSWORD, ensure_ascii=False)[1:-1],
+    "PHP's JSON": json.dumps(PASSWORD)[1:-1].replace("/", "\\/"),
+    "URL": quote(PASSWORD, safe=""),
+    "URL in small letters": re.sub("%..", lambda found: found[0].lower(), quote(PASSWORD)),
+    "HTML": html.escape(PASSWORD),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+class TestSecretsInOtherForms:
+    @staticmethod
+    def told(form: str) -> str:
+        return f"/?status=500&body={quote(f'[{form}]', safe='')}"
+
+    def test_of_basic_authentication(self, target: Target, form: str) -> None:
+        password = {"value": PASSWORD, "secret": True}
+        authentication = {"type": "basic", "username": "ada", "password": password}
+        apis = [{"baseUrl": target.url + self.told(form), "authentication": authentication}]
+        (result,) = run_all({"externalApis": apis, "healthCheck": {"checks": ["external_apis"]}})
+        assert result.details["excerpt"] == "[encrypted]"
+
+    def test_of_a_header(self, target: Target, form: str) -> None:
+        headers = {"Authorization": Opened(f"Token {PASSWORD}")}
+        result = run_one("http", target.url + self.told(form), headers=headers)
+        assert result.details["excerpt"] == "[encrypted]"
+
+    def test_of_an_address(self, target: Target, form: str) -> None:
+        address = f"http://ada:{quote(PASSWORD, safe='')}@127.0.0.1:{target.server_port}"
+        result = run_one("http", address + self.told(form))
+        assert result.details["excerpt"] == "[encrypted]"
+
+
+def test_a_long_secret_that_an_answer_lacks_is_not_told_in_part(target: Target) -> None:
+    wanted = {"path": "$.key", "equals": Opened("geheim" * 30)}
+    result = run_one("http", f"{target.url}/?body=%7B%7D", jsonPath=wanted)
+    assert result.message == 'HTTP 200, but $.key is not "encrypted"'
 
 
 def test_external_apis_are_asked_with_their_authentication(target: Target) -> None:

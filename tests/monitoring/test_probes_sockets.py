@@ -1,5 +1,6 @@
 """Checks of ports, certificates and names, and of heartbeats."""
 
+import ipaddress
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dns.asyncresolver
 import dns.flags
 import dns.message
 import dns.rcode
@@ -100,6 +102,14 @@ RECORDS = {
     ("shop.example.", "A"): ["192.0.2.1", "192.0.2.2"],
     ("shop.example.", "MX"): ["10 mail.shop.example."],
     ("shop.example.", "TXT"): ['"v=spf1 " "-all"'],
+    ("inside.example.", "A"): ["10.0.0.5"],
+    ("inside.example.", "TXT"): ['"vault-root=abc"'],
+    ("inside.example.", "SRV"): ["1 1 5432 pg.corp.example."],
+    ("inside.example.", "CNAME"): ["intra.corp.example."],
+    ("_mongodb._tcp.inside.example.", "SRV"): ["1 1 27017 10.0.0.7."],
+    ("both.example.", "A"): ["10.0.0.5", "1.1.1.1"],
+    ("5.0.0.10.in-addr.arpa.", "PTR"): ["db-master.corp.example."],
+    ("1.1.1.1.in-addr.arpa.", "PTR"): ["one.corp.example."],
 }
 
 
@@ -123,7 +133,7 @@ def name_server() -> Iterator[str]:
                 if (name, kind) in RECORDS:
                     found = dns.rrset.from_text(name, 60, "IN", kind, *RECORDS[name, kind])
                     response.answer.append(found)
-                elif name != "shop.example.":
+                elif name not in {known for known, _ in RECORDS}:
                     response.set_rcode(dns.rcode.NXDOMAIN)
                 server.sendto(response.to_wire(), asker)
 
@@ -157,6 +167,65 @@ class TestDns:
             result = run_one("dns", target, nameserver=nameserver, **options)
         assert result.status == status, result.message
         assert message in result.message
+
+    @pytest.fixture
+    def systems_name_server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """The name server above is the system's own, of which this machine's network asks."""
+        with name_server() as address:
+
+            def configure(resolver: Any, *_: object) -> None:
+                host, _, port = address.partition(":")
+                resolver.nameservers, resolver.port = [host], int(port)
+
+            monkeypatch.setattr(dns.asyncresolver.Resolver, "read_resolv_conf", configure)
+            yield
+
+    @pytest.mark.usefixtures("systems_name_server")
+    @pytest.mark.parametrize(
+        ("target", "options", "status", "message"),
+        [
+            ("both.example", {}, "healthy", "1 A: 1.1.1.1"),
+            ("both.example", {"expected": "1.1.1.1"}, "healthy", "1 A: 1.1.1.1"),
+            ("both.example", {"expected": "10.0.0.5"}, "unhealthy", "A lacks 10.0.0.5"),
+            # Whether there is such a name inside is not told.
+            ("inside.example", {}, "unhealthy", "No A records are found"),
+            ("inside.example", {"expected": "10.0.0.5"}, "unhealthy", "No A records are found"),
+            ("inside.example", {"recordType": "MX"}, "unhealthy", "No MX records are found"),
+            ("nobody.example", {}, "unhealthy", "No A records are found"),
+            ("nobody.example", {"recordType": "MX"}, "unhealthy", "No MX records are found"),
+            ("inside.example", {"recordType": "TXT"}, "healthy", "1 TXT"),
+            ("inside.example", {"recordType": "SRV"}, "healthy", "1 SRV"),
+            ("inside.example", {"recordType": "CNAME"}, "healthy", "1 CNAME"),
+            ("1.1.1.1.in-addr.arpa", {"recordType": "PTR"}, "healthy", "1 PTR"),
+            ("5.0.0.10.in-addr.arpa", {"recordType": "PTR"}, "unknown",
+             "Not checked: 10.0.0.5 is not a public address."),
+            ("6.0.0.10.in-addr.arpa.", {"recordType": "PTR"}, "unknown",
+             "Not checked: 10.0.0.6 is not a public address."),
+            ("0.0.10.in-addr.arpa", {"recordType": "PTR"}, "unknown",
+             "Not checked: PTR takes the whole name of an address, such as 9.9.9.9.in-addr.arpa, "
+             "unless there is a nameserver."),
+        ],
+    )  # fmt: skip
+    def test_of_the_systems_name_servers_only_what_is_public_is_told(
+        self, target: str, options: dict[str, Any], status: str, message: str
+    ) -> None:
+        check = {"type": "dns", "target": target} | options
+        (result,) = run_all({"healthChecks": [check]}, policy=AddressPolicy(()))
+        assert (result.status, result.message) == (status, message)
+
+    @pytest.mark.usefixtures("systems_name_server")
+    def test_where_the_records_of_a_database_lead_is_not_told(self) -> None:
+        check = {"type": "database_connection", "uri": "mongodb+srv://inside.example/app"}
+        (result,) = run_all({"healthChecks": [check]}, policy=AddressPolicy(()))
+        assert result.status == "unknown"
+        assert result.message == "Not checked: a host of its SRV records has no public address."
+
+    @pytest.mark.usefixtures("systems_name_server")
+    def test_permitted_networks_are_told_of(self) -> None:
+        policy = AddressPolicy((ipaddress.ip_network("10.0.0.0/8"),))
+        check = {"type": "dns", "target": "inside.example", "expected": "10.0.0.5"}
+        (result,) = run_all({"healthChecks": [check]}, policy=policy)
+        assert (result.status, result.message) == ("healthy", "1 A: 10.0.0.5")
 
     def test_a_private_name_server_is_not_asked(self) -> None:
         with name_server() as nameserver:

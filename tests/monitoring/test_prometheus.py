@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.agents import Reporter, served
 from tests.monitoring.prometheus_server import (
     answering,
@@ -62,10 +62,12 @@ def scraping(url: str, token: str, **more: Any) -> dict[str, Any]:
 
 @on_sqlite
 def test_it_finds_scrapes_writes_and_answers(
-    make_app: MakeApp, app: Flask, alice: Person, tmp_path: Path
+    make_app: MakeApp, new_person: NewPerson, tmp_path: Path
 ) -> None:
     need_program("prometheus")
     port = free_port()
+    app = make_app(PROBE_ALLOWED_NETWORKS="127.0.0.0/8")
+    alice = new_person("Alice", of=app)
     asking = make_app(PROMETHEUS_URL=f"http://127.0.0.1:{port}")
     asker = Person(asking.test_client(), alice.user_id, alice.email, alice.token)
     with answering(Target().answer) as target, served(app) as url:
@@ -117,13 +119,13 @@ class TestTargets:
     def test_services_that_run_and_declare_endpoints_are_told(self, alice: Person) -> None:
         base = {"baseUrl": "https://shop.example.com"}
         several = [
-            {"url": "http://[2001:db8::1]:9100/metrics", "interval": "5s"},
+            {"url": "http://[2606:4700::1111]:9100/metrics", "interval": "5s"},
             {"endpoint": "/m"},
         ]
         shop = alice.new_service(
             name="Shop", project="Web", configuration=base | {"metrics": several}
         )
-        plain = {"metrics": {"url": "http://10.0.0.1/a?b=c", "interval": "1m", "timeout": "5s"}}
+        plain = {"metrics": {"url": "http://1.1.1.1/a?b=c", "interval": "1m", "timeout": "5s"}}
         other = alice.new_service(type="hosting", name="Site", configuration=plain)
         alice.new_service(name="Silent", configuration=base)
         ended = alice.new_service(name="Ended", configuration=plain)
@@ -146,7 +148,7 @@ class TestTargets:
 
         site = told(
             other,
-            "10.0.0.1:80",
+            "1.1.1.1:80",
             scheme="http",
             metrics_path="/a",
             scrape_interval="1m",
@@ -156,7 +158,7 @@ class TestTargets:
         assert answer.json == [
             told(
                 shop,
-                "[2001:db8::1]:9100",
+                "[2606:4700::1111]:9100",
                 scheme="http",
                 metrics_path="/metrics",
                 scrape_interval="5s",
@@ -166,10 +168,41 @@ class TestTargets:
             site,
         ]
 
+    @on_sqlite
+    def test_what_one_service_writes_breaks_discovery_for_nobody(self, alice: Person) -> None:
+        """Prometheus refuses a whole answer for the name of one label."""
+        odd = {
+            "url": "http://metrics.example.com/m?a-b=1&%C3%A9=2&__proto=3&good_1=4&x%0A=5",
+            "interval": "1\u0660s",
+        }
+        alice.new_service(configuration={"metrics": odd})
+        (told,) = alice.get(TARGETS).json
+        assert {name for name in told["labels"] if name.startswith("__")} == {
+            "__scheme__",
+            "__metrics_path__",
+            "__param___proto",
+            "__param_good_1",
+        }
+
+    @on_sqlite
+    def test_addresses_that_are_not_called_are_left_out(
+        self, make_app: MakeApp, new_person: NewPerson
+    ) -> None:
+        """Names are not looked up."""
+        own = new_person("Alice", of=make_app(PROBE_ALLOWED_NETWORKS="10.1.0.0/16"))
+        public = ["1.1.1.1", "metrics.example.com"]
+        private = ["10.0.0.1", "127.0.0.1", "[::1]", "169.254.169.254", "[::ffff:10.0.0.1]"]
+        spelled = ["2130706433", "0x7f.1", "127.1"]
+        hosts = ["10.1.0.1", *private, *spelled, *public]
+        declared = [{"url": f"http://{host}/metrics"} for host in hosts]
+        own.new_service(configuration={"metrics": declared})
+        told = [each["targets"] for each in own.get(TARGETS).json]
+        assert told == [["10.1.0.1:80"], ["1.1.1.1:80"], ["metrics.example.com:80"]]
+
     def test_callers_are_told_of_what_they_may_read(
         self, alice: Person, bob: Person, admin: Person
     ) -> None:
-        declared = {"metrics": {"url": "http://10.0.0.1/metrics"}}
+        declared = {"metrics": {"url": "http://1.1.1.1/metrics"}}
         alice.new_service(configuration=declared)
         bob.new_service(configuration=declared)
         counts = [len(person.get(TARGETS).json) for person in (alice, bob, admin)]
@@ -178,7 +211,7 @@ class TestTargets:
     @on_sqlite
     def test_promtool_finds_nothing_wrong(self, app: Flask, alice: Person, tmp_path: Path) -> None:
         promtool = need_program("promtool")
-        declared = {"metrics": {"url": "http://10.0.0.1/metrics", "interval": "5s"}}
+        declared = {"metrics": {"url": "http://1.1.1.1/metrics", "interval": "5s"}}
         service = alice.new_service(name='The "shop"', configuration=declared)
         with served(app) as url:
             file = tmp_path / "prometheus.yml"
@@ -194,7 +227,7 @@ class TestTargets:
             )
         assert found.returncode == 0, found.stderr
         (target,) = json.loads(found.stdout)
-        assert target["labels"]["instance"] == "10.0.0.1:80"
+        assert target["labels"]["instance"] == "1.1.1.1:80"
         assert target["labels"]["service_id"] == service["serviceId"]
         assert target["labels"]["__scrape_interval__"] == "5s"
 

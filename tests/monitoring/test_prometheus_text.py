@@ -1,5 +1,6 @@
 """What is scraped in Prometheus' text format and in OpenMetrics."""
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +47,7 @@ def reporter(alice: Person) -> Reporter:
 def scrape(app: Flask, reporter: Reporter, text: str, ago: float = 0) -> Stored:
     with app.app_context(), writing():
         at = datetime.now(UTC) - timedelta(seconds=ago)
-        return store_scrape(reporter.service["id"], text, at)
+        return store_scrape(reporter.service["id"], decode_text(text, at))
 
 
 def test_all_kinds_are_told_apart(app: Flask, reporter: Reporter) -> None:
@@ -99,6 +100,32 @@ def test_what_can_not_be_stored_is_named_and_the_rest_is_stored(
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"It is not in Prometheus' text format|more than 10000"):
         decode_text(text, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('a{b="' + '\\"' * 2**19 + '"} 1\n', "longer than 16384"),
+        ('a{b="' + '\\"' * 2**19 + '"} 1\n# EOF\n', "longer than 16384"),
+        ("a{" + ",".join(f'b{n}=""' for n in range(2**17)) + "} 1\n", "longer than 16384"),
+        ("# HELP a " + "x" * 2**20 + "\na 1\n", "longer than 16384"),
+        ("a{" + ",".join(f'b{n}=""' for n in range(65)) + "} 1\n", "more than 64 labels"),
+        ("a 1\n" * 49_999, "more than 10000 samples"),
+        ("#\n" * 2**21, "more than 50000 lines"),
+    ],
+    ids=["escapes", "openmetrics", "label names", "help", "labels", "samples", "comments"],
+)
+def test_what_would_take_long_to_read_is_refused_before(text: str, reason: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match=reason):
+        decode_text(text, datetime.now(UTC))
+    assert time.process_time() - began < 1
+
+
+def test_long_lines_and_many_labels_within_the_bounds_are_read() -> None:
+    labels = ",".join(f'b{n}="' + "=" * 200 + '"' for n in range(20))
+    (sample,) = decode_text(f"a{{{labels}}} 1\n", datetime.now(UTC)).samples
+    assert len(sample.labels) == 20
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

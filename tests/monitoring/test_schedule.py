@@ -1,5 +1,6 @@
 """What is due, and which of several workers runs it."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.results import CheckResult
 from cms_services.monitoring.probes.running import run_checks
 from cms_services.monitoring.probes.surroundings import Surroundings
+from cms_services.monitoring.protocols.measurements import Decoded
+from cms_services.monitoring.protocols.prometheus_text import decode_text
 from cms_services.vocabulary import HealthStatus
 from tests.conftest import MakeApp, NewPerson
 from tests.monitoring.workers import LOCAL, Target, a_target, rows, schedule, until, worker
@@ -435,16 +438,16 @@ class TestWorkers:
         config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
         service = owner.new_service(configuration=config)
         schedule(probing, scrapes=now())
-        fetched: list[tuple[str, str]] = []
+        fetched: list[tuple[str, list[str]]] = []
 
-        def store(service_id: str, text: str, at: datetime) -> None:
-            fetched.append((service_id, text))
+        def store(service_id: str, decoded: Decoded) -> None:
+            fetched.append((service_id, [each.name for each in decoded.samples]))
             raise ValueError("one that can't be stored keeps nobody from working")
 
         with worker(probing, store_scrape=store):
             until(lambda: len(fetched) == 1)
             until(lambda: rows(probing)[0].lease_holder is None)
-        assert fetched == [(service["id"], "up 1\n")]
+        assert fetched == [(service["id"], ["up"])]
         (row,) = rows(probing)
         assert 5 < (row.due_at - now()).total_seconds() <= 10
         assert row.status == "unknown"
@@ -511,17 +514,43 @@ class TestWorkers:
         schedule(probing, scrapes=now())
         tries: list[str] = []
 
-        def store(service_id: str, text: str, at: datetime) -> None:
+        def store(service_id: str, _: Decoded) -> None:
             tries.append(service_id)
             if service_id == bad["id"] or tries.count(service_id) < 3:
                 raise OperationalError("INSERT", None, Exception("server went away"))
-            stored.append((service_id, text))
+            stored.append(service_id)
 
-        stored: list[tuple[str, str]] = []
+        stored: list[str] = []
         with worker(probing, store_scrape=store):
             until(lambda: bool(stored))
-        assert stored == [(good["id"], "up 1\n")]
+        assert stored == [good["id"]]
         assert tries.count(good["id"]) == 3
+
+    def test_checks_never_wait_for_fetched_metrics_that_take_long_to_read(
+        self, owner: Person, probing: Flask, target: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target.bodies["/metrics"] = b"slow 1\n"
+        config = {"metrics": {"url": f"{target.url}/metrics", "interval": "10s"}}
+        owner.new_service(configuration=config)
+        schedule(probing, scrapes=now())
+        reading, read, stored = threading.Event(), threading.Event(), threading.Event()
+
+        def slowly(text: str, at: datetime) -> Decoded:
+            reading.set()
+            assert read.wait(20)
+            return decode_text(text, at)
+
+        monkeypatch.setattr("cms_services.worker.probing.decode_text", slowly)
+        with worker(probing, store_scrape=lambda *_: stored.set()):
+            try:
+                assert reading.wait(10)
+                owner.new_service(configuration=http_check(f"{target.url}/x", interval="5s"))
+                schedule(probing)
+                until(lambda: sorted(row.status for row in rows(probing))[0] == "healthy")
+                assert not stored.is_set()
+            finally:
+                read.set()
+        assert stored.is_set()
 
     @on_sqlite
     def test_of_fetched_metrics_only_so_much_waits_for_the_database(

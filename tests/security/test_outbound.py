@@ -408,7 +408,7 @@ CLIENTS: dict[str, set[str]] = {
     "aiohttp": {"outbound.py", "monitoring/metrics/prometheus_api.py"},
     "smtplib": {"mail/delivery.py"},
     "redis": {"api/status.py", "revocations.py", "web/limits.py"},
-    # Each gets an address, or a socket, that the policy permitted.
+    # Each gets a relay, or an address, that the policy permitted.
     "psycopg": {"monitoring/probes/database_checks.py"},
     "pymysql": {"monitoring/probes/database_checks.py"},
     "dns": {"monitoring/probes/dns_checks.py"},

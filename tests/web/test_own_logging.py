@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import logging
+import os
 import socket
 import stat
 import subprocess
@@ -102,6 +103,47 @@ class TestTheFile:
     def test_that_cannot_be_written_is_heard_of_at_the_start(self, make_bare_app: MakeApp) -> None:
         with pytest.raises(SettingError, match=r"^LOG_PATH: /dev/null/x\.log can't be written"):
             make_bare_app(LOG_OUTPUTS="file", LOG_PATH="/dev/null/x.log")
+
+    @pytest.mark.parametrize("name", ["cms-services.log", ".__cms-services.lock"])
+    @pytest.mark.parametrize("link", [os.symlink, os.link])
+    def test_leads_to_no_other_file(
+        self,
+        make_bare_app: MakeApp,
+        tmp_path: Path,
+        name: str,
+        link: Callable[[Path, Path], None],
+    ) -> None:
+        """Who owns the folder must not have root write to, or give away, what is root's."""
+        victim, folder = tmp_path / "victim", tmp_path / "logs"
+        victim.write_text("secret\n")
+        victim.chmod(0o640)
+        folder.mkdir(0o700)
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        link(victim, folder / name)
+        with pytest.raises(SettingError, match=rf"^LOG_PATH: .*{name} is no file of one name"):
+            make_bare_app(LOG_OUTPUTS="file")
+        status = victim.stat()
+        assert (victim.read_text(), status.st_uid) == ("secret\n", os.geteuid())
+        assert stat.S_IMODE(status.st_mode) == 0o640
+
+    def test_is_no_pipe_that_nobody_reads(self, make_bare_app: MakeApp, tmp_path: Path) -> None:
+        (tmp_path / "logs").mkdir()
+        os.mkfifo(tmp_path / "logs" / "cms-services.log")
+        with pytest.raises(SettingError, match=r"^LOG_PATH: "):
+            make_bare_app(LOG_OUTPUTS="file")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_that_root_makes_belongs_to_whom_the_folder_does(
+        self, make_bare_app: MakeApp, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "logs"
+        folder.mkdir(0o700)
+        os.chown(folder, 65534, 65534)
+        make_bare_app(LOG_OUTPUTS="file")
+        say("hello")
+        owners = {each.name: each.stat().st_uid for each in folder.iterdir()}
+        assert owners == {"cms-services.log": 65534, ".__cms-services.lock": 65534}
 
     def test_is_rotated_by_several_processes_without_losing_a_line(self, tmp_path: Path) -> None:
         path = tmp_path / "x.log"

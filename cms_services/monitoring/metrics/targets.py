@@ -1,7 +1,9 @@
 """What Prometheus may scrape: the endpoints that services declare as `configuration.metrics`."""
 
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -9,16 +11,20 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from sqlalchemy import Text, cast, select
 
 from cms_services.actor import Actor
+from cms_services.address_policy import AddressPolicy
 from cms_services.catalogue.access import READABLE
 from cms_services.catalogue.models import Service
 from cms_services.durations import parse_duration
 from cms_services.extensions import reader
 from cms_services.projects.models import Project
+from cms_services.settings import current_settings
 from cms_services.vocabulary import Status
 
 _PORTS = {"http": 80, "https": 443}
 # As both of us write durations.
-_DURATION = re.compile(r"[1-9]\d{0,5}(ms|s|m|h|d)")
+_DURATION = re.compile(r"[1-9][0-9]{0,5}(ms|s|m|h|d)")
+# It refuses the whole answer for a label of another name.
+_LABEL = re.compile(r"[a-zA-Z0-9_]+")
 _service = Service.__table__.c
 _SCRAPED = (Status.ACTIVE, Status.MAINTENANCE)
 _DECLARING = (
@@ -46,8 +52,10 @@ class Target:
 def list_targets(actor: Actor) -> list[Target]:
     """The endpoints of all services that the caller may read and that run, oldest service first.
 
-    Labels that begin with two underscores tell Prometheus how to scrape.
+    Labels that begin with two underscores tell Prometheus how to scrape. An address that we would
+    not call ourselves is left out; names are not looked up.
     """
+    policy = AddressPolicy(current_settings().probe_allowed_networks)
     if actor.is_admin:
         rows = reader().execute(_DECLARING)
     else:
@@ -56,7 +64,7 @@ def list_targets(actor: Actor) -> list[Target]:
         target
         for row in rows
         for declared in _declared(row.config)
-        if (target := _target(row, declared)) is not None
+        if (target := _target(row, declared, policy)) is not None
     ]
 
 
@@ -75,15 +83,15 @@ def _declared(configuration: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
             yield (urljoin(base, address) if isinstance(base, str) else address), each
 
 
-def _target(row: Any, declared: tuple[str, dict[str, Any]]) -> Target | None:
-    """None for an address that can't be scraped; health checks tell of those."""
+def _target(row: Any, declared: tuple[str, dict[str, Any]], policy: AddressPolicy) -> Target | None:
+    """None for an address that can't or must not be scraped; health checks tell of those."""
     address, more = declared
     try:
         parts = urlsplit(address)
         port = parts.port or _PORTS[parts.scheme]
     except (ValueError, KeyError):
         return None
-    if not parts.hostname:
+    if not parts.hostname or not _may_be_called(parts.hostname, policy):
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     labels = {
@@ -95,9 +103,20 @@ def _target(row: Any, declared: tuple[str, dict[str, Any]]) -> Target | None:
         "project": row.project or "",
     }
     for name, value in parse_qsl(parts.query):
-        labels.setdefault(f"__param_{name}", value)
+        if _LABEL.fullmatch(name):
+            labels.setdefault(f"__param_{name}", value)
     labels |= _durations(more)
     return Target(f"{host}:{port}", labels)
+
+
+def _may_be_called(host: str, policy: AddressPolicy) -> bool:
+    # Some resolvers read 127.1 and 0x7f000001 as addresses too.
+    with suppress(OSError, ValueError):
+        host = socket.inet_ntoa(socket.inet_aton(host))
+    try:
+        return policy.permits(host)
+    except ValueError:
+        return True
 
 
 def _durations(declared: dict[str, Any]) -> dict[str, str]:

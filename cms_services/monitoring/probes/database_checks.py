@@ -1,16 +1,15 @@
 """Checks of databases: a query of PostgreSQL and MySQL or MariaDB, a PING of Redis, a hello of
 MongoDB.
 
-A driver never looks a name up: it gets an address, or a socket, that the policy permitted.
+A driver never connects: it gets a relay (relays.py) to an address that the policy permitted.
 """
 
-import socket
+import asyncio
 import ssl
 import struct
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,18 +17,21 @@ import bson
 import psycopg
 import pymysql
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
-from cms_services.address_policy import Address, in_own_thread, permitted_addresses
+from cms_services.address_policy import in_own_thread
 from cms_services.monitoring.probes.connections import Connection, connection_of
 from cms_services.monitoring.probes.declared import Check
 from cms_services.monitoring.probes.dns_checks import srv_hosts
+from cms_services.monitoring.probes.relays import relayed_port, relayed_socket
 from cms_services.monitoring.probes.results import Outcome, healthy, unhealthy
 from cms_services.monitoring.probes.surroundings import Surroundings
 from cms_services.outbound import (
     AddressPolicy,
+    AddressRefused,
     Stream,
     Unreachable,
-    open_socket,
     open_stream,
     reason_of,
 )
@@ -39,6 +41,8 @@ from cms_services.outbound_tls import trusting
 _AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _OP_MSG = 2013
 _LONGEST_REPLY = 1024 * 1024
+# What MySQL's driver raises where a packet is none of MySQL's.
+_ODD = (LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error)
 
 
 class _Refused(Exception):
@@ -61,6 +65,11 @@ async def check_database(check: Check, surroundings: Surroundings) -> Outcome:
             said = await ask(connection, host, port, check.timeout, surroundings.policy)
         except _Refused as error:
             return unhealthy(f"The database refuses: {error}", _ms_since(began))
+        except AddressRefused as error:
+            if connection.srv:
+                # Their names may be known to nobody but our own name servers.
+                raise AddressRefused("a host of its SRV records has no public address") from error
+            raise
         except Unreachable:
             if number == len(hosts):
                 raise
@@ -73,22 +82,16 @@ async def check_database(check: Check, surroundings: Surroundings) -> Outcome:
 async def _postgresql(
     connection: Connection, host: str, port: int, timeout_seconds: float, policy: AddressPolicy
 ) -> str:
-    try:
-        addresses = await permitted_addresses(host, port, policy)
-    except OSError as error:
-        raise Unreachable(reason_of(error)) from error
-    for number, each in enumerate(addresses, start=1):
-        try:
-            await _query_postgresql(connection, host, each, timeout_seconds)
-            break
-        except Unreachable:
-            if number == len(addresses):
-                raise
+    async with (
+        await open_stream(host, port, policy) as stream,
+        relayed_port(stream) as relayed,
+    ):
+        await _query_postgresql(connection, host, relayed, timeout_seconds)
     return "PostgreSQL answers"
 
 
 async def _query_postgresql(
-    connection: Connection, host: str, address: Address, timeout_seconds: float
+    connection: Connection, host: str, relayed: int, timeout_seconds: float
 ) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as authorities:
         if connection.ca:
@@ -96,11 +99,12 @@ async def _query_postgresql(
             authorities.flush()
         conninfo = make_conninfo(**_libpq_tls(connection, authorities.name))
         try:
-            async with await psycopg.AsyncConnection.connect(
+            opened = await psycopg.AsyncConnection.connect(
                 conninfo,
+                # The name that a certificate must have.
                 host=host,
-                hostaddr=address.host,
-                port=address.port,
+                hostaddr="127.0.0.1",
+                port=relayed,
                 user=connection.user or "postgres",
                 password=connection.password,
                 dbname=connection.database or connection.user or "postgres",
@@ -112,12 +116,35 @@ async def _query_postgresql(
                 options="",
                 gssencmode="disable",
                 sslcertmode="disable",
-            ) as opened:
-                await opened.execute("SELECT 1")
+            )
+            try:
+                await _select_one(opened.pgconn)
+            finally:
+                await opened.close()
         except psycopg.OperationalError as error:
             raise _refusal(error) from error
         except psycopg.Error as error:
             raise _Refused(_line(error)) from error
+
+
+async def _select_one(connection: PGconn) -> None:
+    """Ask for one row. Raises _Refused.
+
+    Not by the driver's own execute(), which waits for the server when it is cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    connection.send_query(b"SELECT 1")
+    while connection.is_busy():
+        readable = asyncio.Event()
+        loop.add_reader(connection.socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(connection.socket)
+        connection.consume_input()
+    result = connection.get_result()
+    if result is not None and result.status == ExecStatus.FATAL_ERROR:
+        raise _Refused(_line(result.error_message.decode(errors="replace")))
 
 
 def _refusal(error: psycopg.OperationalError) -> Exception:
@@ -151,10 +178,6 @@ def _system_authorities() -> str:
 async def _mysql(
     connection: Connection, host: str, port: int, timeout_seconds: float, policy: AddressPolicy
 ) -> str:
-    opened = await open_socket(host, port, policy)
-    # It blocks from here on, in a thread that ends with the time or with the socket.
-    opened.settimeout(timeout_seconds)
-    hold = opened.dup()
     driver = pymysql.Connection(
         host=host,
         port=port,
@@ -169,12 +192,23 @@ async def _mysql(
         local_infile=False,
         defer_connect=True,
     )
+    async with (
+        await open_stream(host, port, policy) as stream,
+        relayed_socket(stream) as relayed,
+    ):
 
-    def ask() -> None:
-        driver.connect(opened)
-        driver.ping(reconnect=False)
-        driver.close()
+        def ask() -> None:
+            # It blocks, in a thread that ends with the relay at the latest.
+            with relayed:
+                driver.connect(relayed)
+                driver.ping(reconnect=False)
+                driver.close()
 
+        await _ask_mysql(ask)
+    return "MySQL answers"
+
+
+async def _ask_mysql(ask: Callable[[], None]) -> None:
     try:
         await in_own_thread(ask, "mysql")
     except pymysql.err.OperationalError as error:
@@ -187,13 +221,16 @@ async def _mysql(
         raise _Refused(_line(error)) from error
     except OSError as error:
         raise Unreachable(reason_of(error)) from error
-    finally:
-        # Ends the thread too, whatever the driver has put around the socket meanwhile.
-        with suppress(OSError):
-            hold.shutdown(socket.SHUT_RDWR)
-        hold.close()
-        opened.close()
-    return "MySQL answers"
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        struct.error,
+    ) as odd:
+        # What the driver's reading of a packet comes to that is none.
+        raise Unreachable("what answers is no MySQL") from odd
 
 
 async def _redis(

@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 import dns.asyncresolver
 import dns.exception
+import dns.name
 import dns.rdata
 import dns.resolver
+import dns.reversename
 
 from cms_services.address_policy import permitted_addresses
 from cms_services.monitoring.probes.declared import Check
@@ -16,30 +18,41 @@ from cms_services.monitoring.probes.surroundings import Surroundings
 from cms_services.outbound import AddressPolicy, Unreachable
 
 _MOST_SHOWN = 5
+_ADDRESSES = ("A", "AAAA")
 
 
 async def check_names(check: Check, surroundings: Surroundings) -> Outcome:
     """Healthy when the name has records of the type and, with `expected`, those among them.
 
     The system's name servers are asked, or `nameserver`, whose address is policed as any other.
+    The system's know our own network: of what they say, addresses that the policy permits are told
+    and compared, of other records their number, and not why there are none.
     """
     record_type = check.options.get("recordType", "A")
     own = check.options.get("nameserver")
+    if own is None and record_type == "PTR":
+        surroundings.policy.require(_reversed(check.target))
     resolver = await _resolver(own, surroundings.policy)
     began = time.perf_counter()
+    reason = f"No {record_type} records are found"
     try:
         records = await _records(resolver, check.target, record_type, check.timeout)
     except LookupError as error:
-        elapsed = (time.perf_counter() - began) * 1000
-        return unhealthy(str(error.args[0]), elapsed)
+        records = []
+        if own is not None:
+            reason = str(error.args[0])
     elapsed = (time.perf_counter() - began) * 1000
+    if own is None and record_type in _ADDRESSES:
+        records = [each for each in records if surroundings.policy.permits(each)]
+    if not records:
+        return unhealthy(reason, elapsed)
     expected = check.options.get("expected", [])
     wanted = expected if isinstance(expected, list) else [expected]
     present = {_plain(each) for each in records}
     missing = [each for each in wanted if _plain(each) not in present]
     if missing:
         return unhealthy(f"{record_type} lacks {', '.join(missing)[:300]}", elapsed)
-    shown = _shown(records, record_type, None if own else surroundings.policy)
+    shown = _shown(records) if own or record_type in _ADDRESSES else ""
     return healthy(f"{len(records)} {record_type}{shown}", elapsed)
 
 
@@ -83,7 +96,10 @@ async def _resolver(own: str | None, policy: AddressPolicy) -> dns.asyncresolver
 async def _records(
     resolver: dns.asyncresolver.Resolver, name: str, record_type: str, timeout_seconds: float
 ) -> list[str]:
-    """The records as texts. Raises LookupError with the reason, TimeoutError, ValueError."""
+    """The records as texts.
+
+    Raises LookupError with the reason, Unreachable, TimeoutError or ValueError.
+    """
     if not name:
         raise ValueError("dns takes a target such as example.com")
     try:
@@ -93,7 +109,7 @@ async def _records(
     except dns.resolver.NoAnswer as error:
         raise LookupError(f"The name has no {record_type} records") from error
     except dns.resolver.NoNameservers as error:
-        raise LookupError("The name servers failed to answer") from error
+        raise Unreachable("the name servers failed to answer") from error
     except dns.exception.Timeout as error:
         raise TimeoutError from error
     except (dns.exception.DNSException, UnicodeError) as error:
@@ -112,12 +128,17 @@ def _plain(value: str) -> str:
     return value.strip().rstrip(".").lower()
 
 
-def _shown(records: Sequence[str], record_type: str, policy: AddressPolicy | None) -> str:
-    """The records, without the addresses of our own network that our name servers know."""
-    shown = [
-        each
-        for each in records
-        if policy is None or record_type not in ("A", "AAAA") or policy.permits(each)
-    ]
-    more = ", ..." if len(shown) > _MOST_SHOWN else ""
-    return f": {', '.join(sorted(shown)[:_MOST_SHOWN])}{more}" if shown else ""
+def _shown(records: Sequence[str]) -> str:
+    more = ", ..." if len(records) > _MOST_SHOWN else ""
+    return f": {', '.join(sorted(records)[:_MOST_SHOWN])}{more}"
+
+
+def _reversed(name: str) -> str:
+    """The address that a name such as 9.9.9.9.in-addr.arpa stands for. Raises ValueError."""
+    try:
+        return dns.reversename.to_address(dns.name.from_text(name))
+    except (dns.exception.DNSException, ValueError) as error:
+        raise ValueError(
+            "PTR takes the whole name of an address, such as 9.9.9.9.in-addr.arpa, "
+            "unless there is a nameserver"
+        ) from error

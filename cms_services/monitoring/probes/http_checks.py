@@ -28,7 +28,7 @@ _GOOD = ([200, 399],)
 async def check_http(check: Check, surroundings: Surroundings) -> Outcome:
     """Healthy when the answer has an expected status and body; degraded when it is late."""
     answer = await _ask(check, surroundings)
-    problem = _problem(check.options, answer)
+    problem = _problem(check, answer)
     if problem is not None:
         return _bad(check, answer, problem)
     limit = check.options.get("maxResponseTime")
@@ -70,8 +70,9 @@ async def _ask(check: Check, surroundings: Surroundings) -> Answer:
     )
 
 
-def _problem(options: dict[str, Any], answer: Answer) -> str | None:
+def _problem(check: Check, answer: Answer) -> str | None:
     """What is wrong with an answer, or None."""
+    options = check.options
     expected = options.get("expectedStatus", _GOOD)
     if not any(first <= answer.status <= last for first, last in expected):
         return ""
@@ -80,11 +81,11 @@ def _problem(options: dict[str, Any], answer: Answer) -> str | None:
     if "absentKeyword" in options and options["absentKeyword"].encode() in answer.body:
         return "the answer has the keyword that must be absent"
     if "jsonPath" in options:
-        return _json_problem(options["jsonPath"], answer)
+        return _json_problem(check, options["jsonPath"], answer)
     return None
 
 
-def _json_problem(condition: dict[str, Any], answer: Answer) -> str | None:
+def _json_problem(check: Check, condition: dict[str, Any], answer: Answer) -> str | None:
     path = condition["path"]
     try:
         document = orjson.loads(answer.body)
@@ -95,10 +96,10 @@ def _json_problem(condition: dict[str, Any], answer: Answer) -> str | None:
         return f"{path} can't be followed in the answer: {error}"
     if "equals" in condition:
         met = any(_same(each, condition["equals"]) for each in found)
-        return None if met else f"{path} is not {_short(condition['equals'])}"
+        return None if met else f"{path} is not {_short(check, condition['equals'])}"
     if "contains" in condition:
         met = any(_contains(each, condition["contains"]) for each in found)
-        return None if met else f"{path} does not contain {_short(condition['contains'])}"
+        return None if met else f"{path} does not contain {_short(check, condition['contains'])}"
     wanted = condition.get("exists", True)
     return None if bool(found) == wanted else f"{path} is {'not ' if wanted else ''}there"
 
@@ -116,8 +117,9 @@ def _contains(found: Any, wanted: Any) -> bool:
     return isinstance(found, dict) and isinstance(wanted, str) and wanted in found
 
 
-def _short(value: Any) -> str:
-    return orjson.dumps(value).decode()[:80]
+def _short(check: Check, value: Any) -> str:
+    # What is cut is no longer recognised as a secret.
+    return without_secrets(orjson.dumps(value).decode(), check)[:80]
 
 
 def _as_far_as_read(answer: Answer) -> str:

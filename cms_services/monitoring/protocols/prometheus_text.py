@@ -18,6 +18,11 @@ from cms_services.monitoring.protocols.otlp import storable
 from cms_services.monitoring.protocols.prometheus import Line, decode_lines
 
 MAX_LINES = 10_000
+# Comments and empty lines too.
+_MOST_LINES = 5 * MAX_LINES
+# The parser's time grows with the square of a line's length.
+_LONGEST_LINE = 16 * 1024
+_MOST_LABELS = 64
 _CREATED = "_created"
 
 
@@ -25,16 +30,15 @@ def decode_text(text: str, at: datetime) -> Decoded:
     """All samples of a text, of the moment `at` unless they tell their own.
 
     When a series was created is no sample. Raises ValueError for a text that is not of either
-    format, or has more than MAX_LINES samples.
+    format, has more than MAX_LINES samples, or lines that nobody has a reason to send.
     """
+    _require_readable(text)
     is_openmetrics = text.rstrip().endswith("# EOF")
     read = families_of_openmetrics if is_openmetrics else text_string_to_metric_families
     try:
-        families = _bounded(read(text))
+        families = list(read(text))
         types = {family.name: family.type for family in families}
         lines = list(_lines(families, at))
-    except _TooMany:
-        raise ValueError(f"It has more than {MAX_LINES} samples.") from None
     except Exception as error:
         # The parser raises whatever its slicing of a broken line comes to.
         told = str(error)[:200]
@@ -42,18 +46,19 @@ def decode_text(text: str, at: datetime) -> Decoded:
     return decode_lines(lines, types)
 
 
-class _TooMany(Exception):
-    pass
-
-
-def _bounded(families: Iterable[Metric]) -> list[Metric]:
-    kept, samples = [], 0
-    for family in families:
-        samples += len(family.samples)
-        if samples > MAX_LINES:
-            raise _TooMany
-        kept.append(family)
-    return kept
+def _require_readable(text: str) -> None:
+    """Raises ValueError for what the parser would take too long, or too much memory, to read."""
+    lines = text.split("\n")
+    if len(lines) > _MOST_LINES:
+        raise ValueError(f"It has more than {_MOST_LINES} lines.")
+    if sum(bool(line.strip()) and not line.lstrip().startswith("#") for line in lines) > MAX_LINES:
+        raise ValueError(f"It has more than {MAX_LINES} samples.")
+    for line in lines:
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"It has a line longer than {_LONGEST_LINE} characters.")
+        # A value that ends with = counts twice.
+        if line.count('="') > _MOST_LABELS:
+            raise ValueError(f"It has a line with more than {_MOST_LABELS} labels.")
 
 
 def _lines(families: Iterable[Metric], at: datetime) -> Iterator[Line]:

@@ -58,7 +58,10 @@ class UptimeQuery(WireSchema):
 
     month = fields.String(
         load_default=None,
-        validate=Regexp(r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])$", error="Takes 2026-11."),
+        validate=Regexp(
+            r"^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])\Z",
+            error="Takes a month from 1970-01 to 2999-12, such as 2026-11.",
+        ),
         metadata={"description": "A month by UTC, such as 2026-11."},
     )
     start = Moment(data_key="from", load_default=None)
