@@ -76,10 +76,11 @@ def events(actor: Actor, query: dict[str, Any]) -> Any:
     needs=Relation.READABLE,
     # Looked for again and again, each time in a transaction of its own.
     transaction="own",
+    query=records_schemas.EventStreamQuery,
     media_types=(EVENT_STREAM,),
 )
-def event_stream(actor: Actor) -> Response:
-    return follow_events(actor)
+def event_stream(actor: Actor, query: dict[str, Any]) -> Response:
+    return follow_events(actor, query["until"])
 
 
 @records.get("/templates")

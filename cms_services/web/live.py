@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 import structlog
@@ -19,14 +20,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from cms_services.actor import Actor
 from cms_services.bell import current_bell
 from cms_services.catalogue.audience import members_by_service
+from cms_services.clock import now
 from cms_services.database import AnyRow
-from cms_services.errors import DomainError
+from cms_services.errors import DomainError, NotReady
 from cms_services.events.feed import events_after, newest_sequence
 from cms_services.vocabulary import Permission
 from cms_services.web.caller import resolve_anew
 from cms_services.web.envelope import WireJSON
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.records import EventOut
+from cms_services.web.stopping import stopping
 from cms_services.web.streams import Streams, current_streams, event_stream, with_heartbeats
 from cms_services.web.transactions import reading
 
@@ -40,6 +43,8 @@ _MOST_AT_ONCE = 1000
 # Of what a follower missed; beyond, it is told to read everything anew.
 _MOST_MISSED = 500
 _MOST_QUEUED = 1000
+# Of one caller, in a process.
+_MOST_OF_ONE = 100
 # How often it is asked whether a follower may still follow.
 _RIGHT_SECONDS = 30.0
 _RESET = b"event: reset\ndata: {}\n\n"
@@ -99,17 +104,23 @@ class Feed:
         self._known: deque[int] = deque(maxlen=4 * _OVERLAP)
 
     async def follow(
-        self, follower: Follower, last: int | None, may_go_on: Callable[[], bool]
+        self,
+        follower: Follower,
+        last: int | None,
+        until: datetime | None,
+        may_go_on: Callable[[], bool],
     ) -> AsyncIterator[bytes]:
         """What a follower is sent, from behind the event `last` on where that is given."""
         self._followers.add(follower)
-        watch = asyncio.create_task(self._watch(follower, may_go_on))
+        watch = asyncio.create_task(self._watch(follower, until, may_go_on))
         try:
             if self._task is None:
                 self._task = asyncio.create_task(self._look_for_ever())
             missed = await self._missed(follower, last) if last is not None else {}
             for piece in missed.values():
                 yield piece
+            if stopping.is_set() or _seconds_to(until) <= 0:
+                return
             async for found in with_heartbeats(follower.queue):
                 if isinstance(found, bytes):
                     yield found
@@ -122,13 +133,16 @@ class Feed:
                 self._task.cancel()
                 self._task = None
 
+    def streams_of(self, user_id: str) -> int:
+        return sum(each.user_id == user_id for each in tuple(self._followers))
+
     def ring(self) -> None:
         """Look at once."""
         self._streams.loop.call_soon_threadsafe(self._rung.set)
 
     async def _look_for_ever(self) -> None:
         is_begun = False
-        while True:
+        while not stopping.is_set():
             try:
                 if is_begun:
                     for told in await self._streams.in_database(self._look):
@@ -144,6 +158,8 @@ class Feed:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._rung.wait()
             self._rung.clear()
+        for follower in self._followers:
+            follower.end()
 
     def _begin(self) -> None:
         """Remember what is there, which is told to nobody."""
@@ -175,24 +191,29 @@ class Feed:
             return {0: _RESET}
         return {told.event.sequence: told.piece for told in found if follower.sees(told)}
 
-    async def _watch(self, follower: Follower, may_go_on: Callable[[], bool]) -> None:
-        """End what may no longer be followed."""
-        while True:
-            await asyncio.sleep(_RIGHT_SECONDS)
+    async def _watch(
+        self, follower: Follower, until: datetime | None, may_go_on: Callable[[], bool]
+    ) -> None:
+        """End what may no longer be followed, or is not to be."""
+        while (left := _seconds_to(until)) > 0:
+            await asyncio.sleep(min(left, _RIGHT_SECONDS))
             with suppress(SQLAlchemyError):
                 if not await self._streams.in_database(may_go_on):
-                    follower.end()
-                    return
+                    break
+        follower.end()
 
 
-def follow_events(actor: Actor) -> Response:
+def follow_events(actor: Actor, until: datetime | None) -> Response:
     """All events that the caller may see, as they happen, behind the Last-Event-ID if any.
 
-    Raises NotReady where too many follow already.
+    Raises NotReady where too many follow already, or the caller itself does so too often.
     """
     streams = current_streams()
     follower = Follower(actor.own_id, actor.is_admin)
-    pieces = _current_feed(streams).follow(follower, last_event_id(), _right_of_caller(actor))
+    feed = _current_feed(streams)
+    if feed.streams_of(actor.own_id) >= _MOST_OF_ONE:
+        raise NotReady("You follow with as many streams as one caller may have; close some.")
+    pieces = feed.follow(follower, last_event_id(), until, _right_of_caller(actor))
     return event_stream(streams, pieces)
 
 
@@ -225,6 +246,10 @@ def _right_of_caller(actor: Actor) -> Callable[[], bool]:
         return present.is_admin == actor.is_admin
 
     return may_go_on
+
+
+def _seconds_to(until: datetime | None) -> float:
+    return float("inf") if until is None else (until - now()).total_seconds()
 
 
 def _told(rows: Sequence[AnyRow]) -> list[Told]:

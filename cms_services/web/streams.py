@@ -8,6 +8,7 @@ piece on, and so stands for one connection.
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from flask import Response, current_app, request
+from flask import Response, request
 from prometheus_client import Gauge
 
 from cms_services.errors import NotReady
@@ -64,6 +65,12 @@ class Streams:
                 run = partial(self._run, self._loop)
                 threading.Thread(target=run, name="streams", daemon=True).start()
             return self._loop
+
+    def wait_until_ended(self, seconds: float) -> None:
+        """Give the streams of a process that stops the time to say so to their readers."""
+        deadline = time.monotonic() + seconds
+        while self._tasks and time.monotonic() < deadline:
+            time.sleep(_STOP_CHECK_SECONDS / 5)
 
     def require_room(self) -> None:
         """Raise NotReady where this process has as many streams as it may."""
@@ -119,9 +126,12 @@ async def _write_all(sock: socket.socket, pieces: AsyncIterator[bytes], chunked:
     try:
         await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        is_read = not gone.done()
         for each in (writing, gone):
             each.cancel()
         (outcome, _) = await asyncio.gather(writing, gone, return_exceptions=True)
+        if chunked and is_read:
+            writer.write(b"0\r\n\r\n")
         writer.close()
         await _close(pieces)
     if isinstance(outcome, Exception) and not isinstance(outcome, OSError):
@@ -134,9 +144,6 @@ async def _write_pieces(
     async for piece in pieces:
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         await asyncio.wait_for(writer.drain(), _WRITE_SECONDS)
-    if chunked:
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:
@@ -150,6 +157,9 @@ async def _close(pieces: AsyncIterator[bytes]) -> None:
     close = getattr(pieces, "aclose", None)
     if close is not None:
         await close()
+
+
+PROCESS_STREAMS = Streams()
 
 
 class _Body:
@@ -187,9 +197,8 @@ class _Body:
 
 def current_streams() -> Streams:
     """The streams of this process. Raises NotReady where there is no room for one more."""
-    streams: Streams = current_app.extensions.setdefault("cms_services.streams", Streams())
-    streams.require_room()
-    return streams
+    PROCESS_STREAMS.require_room()
+    return PROCESS_STREAMS
 
 
 def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
