@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cms_services.api import init_api
+from cms_services.bell import Bell
 from cms_services.cli import init_commands
 from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
@@ -51,6 +52,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)
     app.extensions["cms_services.revocations"] = Revocations(settings.redis_url)
+    app.extensions["cms_services.bell"] = Bell(settings.redis_url)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)

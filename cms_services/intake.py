@@ -23,6 +23,7 @@ from werkzeug.exceptions import RequestTimeout
 
 from cms_services.arriving import ArrivingRequest, State
 from cms_services.web.stopping import stopping
+from cms_services.web.streams import CAN_HAND_OVER, PROCESS_STREAMS, HandedOver
 
 _ONE_READ = 64 * 1024
 # Of all requests that are on their way; the oldest makes room.
@@ -183,6 +184,17 @@ class IntakeWorker(ThreadWorker):
         self.leaving: dict[Connection, float] = {}
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        answer: Any = self.wsgi  # type: ignore[has-type]
+        # Encrypted connections need this worker's own threads.
+        can_hand_over = not self.cfg.is_ssl
+        self.wsgi = lambda environ, begin: answer(environ | {CAN_HAND_OVER: can_hand_over}, begin)
+
+    def run(self) -> None:
+        super().run()
+        PROCESS_STREAMS.wait_until_ended(_FAREWELL_SECONDS)
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         # Answers that go on for long end now, or stopping would wait for them.
         stopping.set()
@@ -229,6 +241,8 @@ class IntakeWorker(ThreadWorker):
         conn.sock.settimeout(_ANSWER_SECONDS)
         try:
             return super().handle_request(req, conn)
+        except HandedOver:
+            return False
         except TimeoutError as error:
             # The client did not read the answer; gunicorn's word for that needs no traceback.
             raise ConnectionResetError(errno.ECONNRESET, "the answer was not read") from error

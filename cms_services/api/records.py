@@ -12,9 +12,11 @@ from cms_services.scaffolds.templates import Template, all_templates, get_templa
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.audit_export import NDJSON_TYPE, exported_entries
 from cms_services.web.limits import DOWNLOAD
+from cms_services.web.live import follow_events
 from cms_services.web.operations import operation
 from cms_services.web.schemas import records as records_schemas
 from cms_services.web.schemas import services as services_schemas
+from cms_services.web.streams import EVENT_STREAM
 from cms_services.web.transactions import reading
 
 records = Blueprint("records", __name__, url_prefix="/api")
@@ -64,6 +66,21 @@ def audit_export(actor: Actor, query: dict[str, Any]) -> Response:
 )
 def events(actor: Actor, query: dict[str, Any]) -> Any:
     return list_events(actor, **query)
+
+
+@records.get("/events/stream")
+@operation(
+    "The same as it happens, and of services that are shared, as server-sent events; "
+    "Last-Event-ID resumes, and an event `reset` says that too much was missed",
+    Permission.AUDIT_READ,
+    needs=Relation.READABLE,
+    # Looked for again and again, each time in a transaction of its own.
+    transaction="own",
+    query=records_schemas.EventStreamQuery,
+    media_types=(EVENT_STREAM,),
+)
+def event_stream(actor: Actor, query: dict[str, Any]) -> Response:
+    return follow_events(actor, query["until"])
 
 
 @records.get("/templates")

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from cms_services.actor import Actor
+from cms_services.bell import ring_after_commit
 from cms_services.database import AnyRow
 from cms_services.events.models import Event
 from cms_services.extensions import db
@@ -17,6 +18,7 @@ _OLDEST_FIRST = (SortKey("sequence", Event.sequence),)
 def emit(event_type: EventType, subject: str, owner_id: str | None, data: dict[str, Any]) -> None:
     """Add an event to the caller's transaction; whoever delivers it does so after the commit."""
     db.session.add(Event(type=event_type, subject=subject, owner_id=owner_id, data=data))
+    ring_after_commit()
 
 
 def list_events(

@@ -22,9 +22,7 @@ class Tail:
 
     def __init__(self, wanted: Filter, after: int | None) -> None:
         self._wanted = wanted
-        if after is None:
-            after = db.session.scalar(select(func.max(LogEntry.id))) or 0
-        self._floor = after
+        self._floor = _newest_id() if after is None else after
         self._sent: set[int] = set()
         # The highest id of each look, and when that was.
         self._looks: deque[tuple[float, int]] = deque()
@@ -38,10 +36,13 @@ class Tail:
         conditions: list[Any] = [table.id > self._floor, *self._conditions()]
         if self._sent:
             conditions.append(table.id.not_in(self._sent))
+        # Whatever is there now of others is not read again, or a tail of a quiet service would read
+        # all that is written elsewhere at each look.
+        newest = _newest_id()
         query = select(*entry_columns()).where(*conditions)
         rows = list(db.session.execute(query.order_by(table.id).limit(_MOST_AT_ONCE)).all())
         self._sent.update(row.id for row in rows)
-        self._advance(max((row.id for row in rows), default=None))
+        self._advance(rows[-1].id if len(rows) == _MOST_AT_ONCE else newest)
         return rows
 
     def _conditions(self) -> list[Any]:
@@ -50,11 +51,14 @@ class Tail:
             conditions.append(LogEntry.__table__.c.level.in_(self._wanted.levels))
         return conditions
 
-    def _advance(self, highest: int | None) -> None:
+    def _advance(self, highest: int) -> None:
         """Look no longer below what was seen long enough ago."""
         moment = time.monotonic()
-        if highest is not None:
-            self._looks.append((moment, highest))
+        self._looks.append((moment, highest))
         while self._looks and self._looks[0][0] <= moment - self._late_seconds:
             self._floor = max(self._floor, self._looks.popleft()[1])
         self._sent = {number for number in self._sent if number > self._floor}
+
+
+def _newest_id() -> int:
+    return db.session.scalar(select(func.max(LogEntry.id))) or 0

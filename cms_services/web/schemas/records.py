@@ -44,6 +44,10 @@ class EventsQuery(PageQuery):
     event_type = Name(data_key="type", load_default=None)
 
 
+class EventStreamQuery(WireSchema):
+    until = Moment(load_default=None)
+
+
 class EventOut(AnswerSchema):
     sequence = Number(required=True)
     id = fields.String(required=True)
