@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import insert, select
 
 from cms_services.clock import now, to_wire
+from cms_services.extensions import db
+from cms_services.monitoring.logs.models import LogEntry
 from cms_services.web import log_streams
 from cms_services.web.stopping import stopping
 from tests.conftest import MakeApp, NewPerson
@@ -76,6 +79,22 @@ class TestFollowing:
             assert messages_of(next(parts)) == ["first", "second"]
             send(alice, path, "late", timestamp=to_wire(now() - timedelta(days=2)))
             assert messages_of(next(parts)) == ["late"]
+
+    @pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
+    def test_what_is_committed_late_comes_too(self, app: Flask, alice: Person, path: str) -> None:
+        """Its id may be smaller than that of what was there when the tail began."""
+        send(alice, path, "model")
+        with app.app_context(), db.engine.connect() as slow:
+            table = LogEntry.__table__
+            (model,) = slow.execute(select(table).where(table.c.message == "model"))
+            row = dict(model._mapping) | {"message": "slow"}
+            del row["id"]
+            slow.execute(insert(table).values(**row))
+            send(alice, path, "quick")
+            with following(app, alice, path) as parts:
+                next(parts)
+                slow.commit()
+                assert messages_of(next(parts)) == ["slow"]
 
     def test_filters_narrow_it(self, app: Flask, alice: Person, path: str) -> None:
         query = {"level": "warn", "q": "time -slow", "attribute": "a:1"}

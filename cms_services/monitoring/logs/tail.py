@@ -15,6 +15,8 @@ _MOST_AT_ONCE = 500
 # Two transactions may commit in another order than they took their ids in: so long an entry with
 # a smaller id than those seen may still appear. SQLite has one writer at a time.
 _LATE_SECONDS = 5.0
+# As many ids back a new tail looks for those.
+_LATE_IDS = 10_000
 
 
 class Tail:
@@ -22,11 +24,19 @@ class Tail:
 
     def __init__(self, wanted: Filter, after: int | None) -> None:
         self._wanted = wanted
-        self._floor = _newest_id() if after is None else after
         self._sent: set[int] = set()
         # The highest id of each look, and when that was.
         self._looks: deque[tuple[float, int]] = deque()
         self._late_seconds = 0.0 if db.engine.dialect.name == "sqlite" else _LATE_SECONDS
+        if after is None:
+            newest = _newest_id()
+            self._floor = newest - (_LATE_IDS if self._late_seconds else 0)
+            if self._late_seconds:
+                table = LogEntry.__table__.c
+                there = select(table.id).where(table.id > self._floor, *self._conditions())
+                self._sent.update(db.session.scalars(there))
+        else:
+            self._floor = after
 
     def next_entries(self) -> list[AnyRow]:
         """The next of them in the order of their ids, as far as there are some."""
