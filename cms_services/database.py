@@ -192,6 +192,9 @@ def is_outage(error: Exception) -> bool:
     """Whether the database could not do its work just now, whatever it was asked to do."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
+    # PostgreSQL's "program limit exceeded" is of what was asked, and stays so.
+    if str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("54"):
+        return False
     return isinstance(error, (OperationalError, InterfaceError, PoolTimeout))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from cms_services import errors
+from cms_services.database import is_outage
 from cms_services.web.envelope import failure
 from cms_services.web.otlp import is_otlp, refusal
 from cms_services.web.transactions import is_deadlock
@@ -140,6 +141,8 @@ def _database_unavailable(error: Exception) -> Response:
     if isinstance(error, OperationalError) and is_deadlock(error):
         log.warning("deadlock", error=str(error.orig))
         return _lost_race()
+    if not is_outage(error):
+        return _crash(error)
     log.error("database unavailable", exc_info=error)
     return _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
 

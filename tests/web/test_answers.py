@@ -13,6 +13,7 @@ import orjson
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
@@ -360,6 +361,8 @@ class TestFailures:
             (OperationalError("SELECT", {}, Exception(SECRET)), 503, "NOT_READY"),
             (InterfaceError("SELECT", {}, Exception(SECRET)), 503, "NOT_READY"),
             (PoolTimeout(SECRET), 503, "NOT_READY"),
+            # PostgreSQL was asked for too much, and would be again.
+            (OperationalError("", {}, ProgramLimitExceeded(SECRET)), 500, "INTERNAL_ERROR"),
         ],
     )
     def test_what_the_database_says_is_worded_for_callers(
