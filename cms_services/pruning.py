@@ -15,7 +15,8 @@ _BATCH = 5000
 _SMALL_BATCH = 1000
 # Writers come in between.
 _PAUSE_SECONDS = 0.02
-_LONGEST_RUN_SECONDS = 50.0
+# Jobs that prune begin anew each minute.
+LONGEST_RUN_SECONDS = 50.0
 
 
 def prune_before(
@@ -46,7 +47,7 @@ def in_batches(delete_some: Callable[[int], int]) -> int:
     and blocks none who write it. Ends after less than a minute; what is left is for the next time.
     Returns how many went.
     """
-    ends = time.monotonic() + _LONGEST_RUN_SECONDS
+    ends = time.monotonic() + LONGEST_RUN_SECONDS
     gone = 0
     while time.monotonic() < ends:
         db.session.rollback()

@@ -7,7 +7,7 @@ from typing import Any
 from cms_services.clock import now
 from cms_services.extensions import db
 from cms_services.monitoring.models import IngestBatch
-from cms_services.pruning import prune_before
+from cms_services.pruning import prune_in_batches
 
 # A sender that repeats a batch later than this is not heard of.
 _KEPT_FOR = timedelta(days=2)
@@ -47,4 +47,4 @@ def keep_batch(service_id: str, kind: str, batch_id: str, answer: dict[str, Any]
 
 def prune_batches() -> int:
     """Forget batches that nobody repeats any more. Returns how many."""
-    return prune_before(IngestBatch, IngestBatch.at, now() - _KEPT_FOR)
+    return prune_in_batches(IngestBatch, IngestBatch.at, now() - _KEPT_FOR)

@@ -54,7 +54,7 @@ JOBS = (
         lambda settings: prune_health(settings.health_retention),
         own_transactions=True,
     ),
-    Job("prune ingested batches", 10 * _MINUTE, lambda settings: prune_batches()),
+    Job("prune ingested batches", _MINUTE, lambda settings: prune_batches(), own_transactions=True),
     Job("prune idempotency keys", _HOUR, lambda settings: prune_keys()),
     Job("prune ended sessions", _HOUR, lambda settings: prune_sessions()),
     Job("prune password resets", _HOUR, lambda settings: prune_resets()),

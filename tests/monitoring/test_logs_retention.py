@@ -1,5 +1,6 @@
 """Entries go when they are old, or when a log is too large: the oldest first."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -125,3 +126,20 @@ def test_a_log_that_is_too_large_loses_its_oldest(make_app: MakeApp, new_person:
     counted, there = totals(app)
     assert counted == there
     assert prune(app, START) == 0
+
+
+def test_two_runs_at_once_count_nothing_twice(app: Flask, alice: Person) -> None:
+    """A run that takes longer than a minute is joined by the next one."""
+    service = alice.new_service()["id"]
+    store(app, service, *aged(*(25 + number / 100 for number in range(120)), 1, 2, 3))
+
+    def run(_: int) -> int:
+        with app.app_context():
+            return prune_logs(current_settings())
+
+    with fixed_at(START + 10 * DAY), ThreadPoolExecutor(2) as threads:
+        gone = list(threads.map(run, range(2)))
+    assert sum(gone) == 120
+    assert left(app, service) == ["3 days", "2 days", "1 days"]
+    counted, there = totals(app)
+    assert counted == there

@@ -162,7 +162,8 @@ class TestObjects:
             for name in names_of(place.operation.body, fields.String):
                 path = place.with_ids(alice.user_id)
                 answer = alice.open(place.method, path, json={name: next(objects)})
-                assert answer.status_code in (400, 403), (place, answer.text)
+                # Some look for the service before they read a large body.
+                assert answer.status_code in (400, 403, 404), (place, answer.text)
                 if answer.status_code == 400:
                     assert name in error_of(answer, 400, "VALIDATION_ERROR")["details"], place
                 asked += 1

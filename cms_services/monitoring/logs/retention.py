@@ -14,6 +14,7 @@ from cms_services.database import begin_writing
 from cms_services.extensions import db
 from cms_services.monitoring.logs.models import LogBlock, LogEntry, LogVolume
 from cms_services.monitoring.logs.volumes import discount_entries
+from cms_services.pruning import LONGEST_RUN_SECONDS
 from cms_services.settings import Settings
 
 # So few that a writer hardly waits, and after them a pause in which it gets SQLite's write lock.
@@ -33,18 +34,19 @@ def retention_of(configuration: Mapping[str, Any] | None, default: timedelta) ->
 def prune_logs(settings: Settings) -> int:
     """Delete what is too old or too much. Returns how many entries went.
 
-    Commits after each batch, so it runs outside any transaction.
+    Commits after each batch, so it runs outside any transaction, and ends after less than a minute;
+    what is left is for the next time.
     """
     # Whatever was begun is done; each batch is a transaction of its own.
     db.session.commit()
-    moment = now()
+    moment, ends = now(), time.monotonic() + LONGEST_RUN_SECONDS
     gone = 0
     for service_id, oldest, retention in _services_with_logs(settings.log_retention):
         limit = moment - retention
         if oldest < limit:
-            gone += _prune_before(service_id, limit)
+            gone += _prune_before(service_id, limit, ends)
     for service_id, excess in _too_large(settings.log_size_limit * _MIB):
-        gone += _prune_bytes(service_id, excess)
+        gone += _prune_bytes(service_id, excess, ends)
     return gone
 
 
@@ -76,19 +78,20 @@ def _too_large(most: int) -> list[tuple[str, int]]:
     return [(service_id, int(total) - most) for service_id, total in rows]
 
 
-def _prune_before(service_id: str, limit: datetime) -> int:
+def _prune_before(service_id: str, limit: datetime, ends: float) -> int:
     gone = 0
-    while True:
+    while time.monotonic() < ends:
         count, _ = _delete_oldest(service_id, limit=limit)
         gone += count
-        if count < _BATCH:
-            return gone
+        if not count:
+            break
         time.sleep(_PAUSE_SECONDS)
+    return gone
 
 
-def _prune_bytes(service_id: str, excess: int) -> int:
+def _prune_bytes(service_id: str, excess: int, ends: float) -> int:
     gone = 0
-    while excess > 0:
+    while excess > 0 and time.monotonic() < ends:
         count, size = _delete_oldest(service_id, most_bytes=excess)
         if not count:
             break
@@ -111,9 +114,9 @@ def _delete_oldest(
         query = query.where(LogEntry.at < limit)
     begin_writing(db.session())
     try:
-        rows = list(
-            db.session.execute(query.order_by(LogEntry.at, LogEntry.id).limit(_BATCH)).all()
-        )
+        # What another run is deleting is its business, and is discounted by it alone.
+        oldest = query.order_by(LogEntry.at, LogEntry.id).limit(_BATCH)
+        rows = list(db.session.execute(oldest.with_for_update(skip_locked=True)).all())
         if most_bytes is not None:
             rows = _first_bytes(rows, most_bytes)
         if rows:
@@ -138,7 +141,11 @@ def _delete_rows(service_id: str, rows: list[Any]) -> None:
     connection = db.session.connection()
     entries, blocks = LogEntry.__table__, LogBlock.__table__
     connection.execute(delete(entries).where(entries.c.id.in_([row.id for row in rows])))  # type: ignore[arg-type]
-    # Entries at the very moment of the last one may be left.
+    # Of those in a block some may be left: at the very moment of the last one, or stored just now.
+    left = select(entries.c.id).where(
+        entries.c.id.between(blocks.c.first_id, blocks.c.last_id),
+        entries.c.service_id == blocks.c.service_id,
+    )
     passed = blocks.c.service_id == service_id, blocks.c.last_at < rows[-1].at
-    connection.execute(delete(blocks).where(*passed))  # type: ignore[arg-type]
+    connection.execute(delete(blocks).where(*passed, ~left.exists()))  # type: ignore[arg-type]
     discount_entries(connection, service_id, ((row.at, row.level, row.size) for row in rows))
