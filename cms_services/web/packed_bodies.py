@@ -33,16 +33,21 @@ def read_packed_body(*, packed_by: str = "identity") -> bytes:
 
 
 def _inflated(body: bytes, most: int) -> bytes:
-    unpacker = zlib.decompressobj(_EITHER_HEADER)
-    try:
-        unpacked = unpacker.decompress(body, most + 1)
-    except zlib.error as error:
-        raise MalformedBody("The body is not packed as its Content-Encoding says.") from error
-    if len(unpacked) > most:
-        raise RequestEntityTooLarge
-    if not unpacker.eof:
-        raise MalformedBody("The packed body breaks off.")
-    return unpacked
+    """All members of a gzip file, of which it may have several (RFC 1952, section 2.2)."""
+    unpacked = bytearray()
+    while True:
+        unpacker = zlib.decompressobj(_EITHER_HEADER)
+        try:
+            unpacked += unpacker.decompress(body, most + 1 - len(unpacked))
+        except zlib.error as error:
+            raise MalformedBody("The body is not packed as its Content-Encoding says.") from error
+        if len(unpacked) > most:
+            raise RequestEntityTooLarge
+        if not unpacker.eof:
+            raise MalformedBody("The packed body breaks off.")
+        body = unpacker.unused_data
+        if not body:
+            return bytes(unpacked)
 
 
 def _unsnapped(body: bytes, most: int) -> bytes:

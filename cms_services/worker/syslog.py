@@ -32,6 +32,8 @@ _BIND_AGAIN_SECONDS = 5.0
 _TELL_SECONDS = 30.0
 # How often, once told to stop, to try again a database that does not answer.
 _LAST_TRIES = 5
+# How often a batch is tried that fails for another reason.
+_MOST_FAILURES = 3
 _LONGEST_LENGTH = 6
 
 
@@ -146,7 +148,7 @@ async def _store_until(app: Flask, intake: _Intake, stop: asyncio.Event) -> None
         if not batch:
             continue
         outcome = Outcome()
-        tries_since_stop = 0
+        tries_since_stop = failures = 0
         while batch:
             try:
                 await asyncio.to_thread(storing.store, batch, outcome)
@@ -156,6 +158,15 @@ async def _store_until(app: Flask, intake: _Intake, stop: asyncio.Event) -> None
                     intake.drop("database unavailable", len(batch) + intake.waiting.qsize())
                     return
                 await asyncio.sleep(1)
+            except Exception:
+                # No outage, which this would wait for: the next messages must not wait for these.
+                log.exception("syslog messages can't be stored", messages=len(batch))
+                failures += 1
+                if failures == _MOST_FAILURES or stop.is_set():
+                    intake.drop("not storable", len(batch))
+                    batch.clear()
+                else:
+                    await asyncio.sleep(1)
         _MESSAGES.labels("stored").inc(outcome.stored)
         intake.drop("wrong token", outcome.without_service)
         intake.drop("rejected", outcome.rejected)

@@ -260,6 +260,20 @@ class TestBatches:
         assert data_of(packed, 202) == answer
 
     @on_sqlite
+    def test_a_gzip_file_of_several_members_is_read_whole(self, alice: Person, path: str) -> None:
+        members = [
+            gzip.compress(json.dumps({"level": "info", "message": text}).encode() + b"\n")
+            for text in ("first", "second")
+        ]
+        packed = {"Content-Encoding": "gzip"}
+        answer = data_of(send_lines(alice, path, b"".join(members), **packed), 202)
+        assert answer["accepted"] == 2
+        for behind in (b"no gzip", members[0][:-3]):
+            error_of(send_lines(alice, path, members[0] + behind, **packed), 400, "MALFORMED_BODY")
+        large = gzip.compress(b" " * (6 * 1024 * 1024)) * 2
+        error_of(send_lines(alice, path, large, **packed), 413, "PAYLOAD_TOO_LARGE")
+
+    @on_sqlite
     def test_ten_megabytes_are_taken_and_more_is_too_large(self, alice: Person, path: str) -> None:
         entry = {"level": "info", "message": "word " * 200, "attributes": {"n": 1}}
         body = json.dumps({"entries": [entry] * 9_700})

@@ -15,9 +15,11 @@ from flask import Flask
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
+from sqlalchemy.exc import ProgrammingError
 
-from cms_services.monitoring.protocols.syslog import read_message
+from cms_services.monitoring.protocols.syslog import Message, read_message
 from cms_services.worker.syslog import take_syslog_until
+from cms_services.worker.syslog_storing import Outcome, Storing
 from tests.conftest import MakeApp
 from tests.monitoring.agents import Reporter
 from tests.people import Person
@@ -267,6 +269,29 @@ class TestTaking:
             while tcp_lines(reporter) < 200:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
+
+    @on_sqlite
+    def test_a_batch_that_cannot_be_stored_holds_up_no_others(
+        self, make_app: MakeApp, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not for an outage, but as where an upgrade of the schema goes on."""
+        stored = Storing.store
+
+        def store(storing: Storing, batch: list[Message], outcome: Outcome) -> None:
+            if any("bad" in each.entry.message for each in batch):
+                raise ProgrammingError("SELECT", {}, Exception("no such table"))
+            stored(storing, batch, outcome)
+
+        monkeypatch.setattr(Storing, "store", store)
+        dropped = counted("not storable")
+        with listening(make_app) as worker:
+            worker.send(message(reporter, "bad"))
+            deadline = time.monotonic() + 20
+            while counted("not storable") == dropped:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            worker.stream(message(reporter, "good") + b"\n")
+            wait_for(reporter, 1)
 
     @on_sqlite
     def test_a_revoked_token_is_refused_before_long(
