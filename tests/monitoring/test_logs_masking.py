@@ -141,11 +141,13 @@ def test_a_quick_look_passes_everyday_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["password" * 8000, "a" * 65_000 + "://", "1 " * 32_000, "-----BEGIN PRIVATE KEY-----" * 2400,
-     '"\\' * 32_000, "token=" * 10_000, "eyJ" * 20_000, "bearer " * 9000],
+    "part",
+    ["password", "a", "a-", "a+", "://a:", "://a:b", "1 ", "4111 ", "4111-", "1", "\\", '"\\', "'\\",
+     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "token=", "token:'", 'secret="', 'pwd\\"', "eyJ",
+     "eyJ-", "eyJabcdefgh.", "bearer ", "bearer a/", "cms_a_", "cms_", "SG.", "SG.a-", "xoxb-",
+     "Authorization: ", "authorization=a ", "Cookie: ", "cookie: a=", "AKIA"],
 )  # fmt: skip
-def test_no_text_takes_long(text: str) -> None:
+def test_no_text_takes_long(part: str) -> None:
     began = time.process_time()
-    mask_text(text)
-    assert time.process_time() - began < 1
+    mask_text("://" + part * (200_000 // len(part)))
+    assert time.process_time() - began < 5
