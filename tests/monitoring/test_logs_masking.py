@@ -142,7 +142,8 @@ def test_a_quick_look_passes_everyday_lines() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["password", "a", "a-", "a+", "://a:", "://a:b", "1 ", "4111 ", "4111-", "1", "\\", '"\\', "'\\",
+    ["password", "a", "a-", "a+", "://a:", "://a:b", "1 ", "4111 ", "4111-", "1", "\\", '"\\',
+     "'\\",
      "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "token=", "token:'", 'secret="', 'pwd\\"', "eyJ",
      "eyJ-", "eyJabcdefgh.", "bearer ", "bearer a/", "cms_a_", "cms_", "SG.", "SG.a-", "xoxb-",
      "Authorization: ", "authorization=a ", "Cookie: ", "cookie: a=", "AKIA"],
