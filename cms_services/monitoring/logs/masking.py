@@ -6,7 +6,7 @@ check digit by Luhn).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cms_services.monitoring.logs.values import NewLogEntry
@@ -47,7 +47,13 @@ _ASSIGNMENT = re.compile(
 _IN_URL = re.compile(
     r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'?#]{0,256}:)[^\s/@\"']{1,256}(?=@)", re.IGNORECASE
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
+# Groups of digits in which card numbers may stand; no part of a word or of a number with a point.
+_GROUPS = re.compile(r"(?<![\w.])(?<![^\W\d]-)(?=[\d -]{13})\d+(?:[ -]\d+)*")
+_GROUP = re.compile(r"\d+")
+_UUID = re.compile(r"\d{8}-\d{4}-\d{4}-\d{4}-\d{12}")
+_GOES_ON = re.compile(r"\w|-[^\W\d]|\.\d")
+_SHORTEST_GROUP = 3
+_SHORTEST_CARD, _LONGEST_CARD = 13, 19
 _ISSUER = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d|4[4-9]\d)\d{12,15}"
     r"|35\d{14}|3(?:0[0-5]|[68]\d)\d{11}|62\d{14,17}"
@@ -101,7 +107,7 @@ def mask_text(text: str) -> str:
     """The text with [masked] where it has secrets; masking it again changes nothing."""
     if not may_have_secret(text):
         return text
-    return _CARD.sub(_masked_card, _mask_by_form(text))
+    return _GROUPS.sub(_masked_cards, _mask_by_form(text))
 
 
 def _mask_by_form(text: str) -> str:
@@ -122,13 +128,47 @@ def _masked_assignment(match: re.Match[str]) -> str:
     return f"{name}{quote[0]}{MASKED}{quote[0]}" if quote else f"{name}{MASKED}"
 
 
-def _masked_card(match: re.Match[str]) -> str:
-    digits = re.sub(r"\D", "", match[0])
+def _masked_cards(match: re.Match[str]) -> str:
+    """Groups of digits without the card numbers: other numbers may stand before and after one."""
+    text = match[0]
+    if _UUID.fullmatch(text):
+        return text
+    goes_on = _GOES_ON.match(match.string, match.end()) is not None
+    spans = [group.span() for group in _GROUP.finditer(text)]
+    last = len(spans) - (2 if goes_on else 1)
+    parts: list[str] = []
+    done = first = 0
+    while first <= last:
+        end = _end_of_card(text, spans, first, last)
+        if end is None:
+            first += 1
+            continue
+        parts += [text[done : spans[first][0]], MASKED]
+        done = spans[end][1]
+        first = end + 1
+    return "".join([*parts, text[done:]])
+
+
+def _end_of_card(text: str, spans: Sequence[tuple[int, int]], first: int, last: int) -> int | None:
+    """The last of the groups that make the longest card number from the first of them on."""
+    digits = ""
+    found = None
+    for place in range(first, last + 1):
+        start, end = spans[place]
+        if end - start < _SHORTEST_GROUP or len(digits) + end - start > _LONGEST_CARD:
+            break
+        digits += text[start:end]
+        if len(digits) >= _SHORTEST_CARD and _is_card(digits):
+            found = place
+    return found
+
+
+def _is_card(digits: str) -> bool:
     if not _ISSUER.fullmatch(digits) or len(set(digits)) == 1:
-        return match[0]
+        return False
     numbers = [int(digit) for digit in reversed(digits)]
     total = sum(numbers[::2]) + sum(_DOUBLED[number] for number in numbers[1::2])
-    return MASKED if total % 10 == 0 else match[0]
+    return total % 10 == 0
 
 
 def _masked_object(given: Mapping[str, Any]) -> dict[str, Any]:
