@@ -38,6 +38,13 @@ SECRET = [
     ("client_secret: s3cr3t", "client_secret: [masked]"),
     ("mysql://root:geheim@db:3306/shop", "mysql://root:[masked]@db:3306/shop"),
     ("https://bob:pa%20ss@example.com/?q=1", "https://bob:[masked]@example.com/?q=1"),
+    ("postgres://u:p@ss@host/db to a@b", "postgres://u:[masked]@host/db to a@b"),
+    ("authorization=Negotiate YIIZ abc\nnext", "authorization=[masked]\nnext"),
+    ('"Authorization: NTLM TlRM", "n": 1', '"Authorization: [masked]", "n": 1'),
+    ('Authorization: Digest username="bob", response="6629"', "Authorization: [masked]"),
+    ("Cookie: sid=abc; theme=dark\nHost: x", "Cookie: [masked]\nHost: x"),
+    ("set-cookie: sid=abc; HttpOnly", "set-cookie: [masked]"),
+    ('{"cookie": "sid=abc", "n": 1}', '{"cookie": "[masked]", "n": 1}'),
     ("paid with 4111111111111111.", "paid with [masked]."),
     ("paid with 4111 1111 1111 1111", "paid with [masked]"),
     ("card 5500-0055-5555-5559 declined", "card [masked] declined"),
@@ -72,6 +79,8 @@ PLAIN = [
     "see https://example.com/@bob and ftp://files.example.com",
     "mail to bob@example.com",
     "password=null secret=None",
+    "the cookie: none was sent",
+    "authorization: null",
     "0000000000000000",
     "",
 ]
@@ -140,6 +149,25 @@ def test_attributes_are_masked_by_their_names_and_their_values() -> None:
         "author": "bob",
         "passenger": "bob",
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pass", "db_pass", "PGPASSWORD", "dbpassword", "userPass", "secrets", "accesstoken",
+     "clientSecret", "access_token", "accessToken", "JWTToken", "myapikey", "DB_TOKEN", "api key",
+     "Set-Cookie", "Password", "AccessKey"],
+)  # fmt: skip
+def test_an_attribute_that_names_a_secret_is_masked_whole(name: str) -> None:
+    entry = NewLogEntry(LogLevel.INFO, "m", attributes={name: "hunter2"})
+    mask_entry(entry)
+    assert entry.attributes == {name: "[masked]"}
+
+
+@pytest.mark.parametrize("name", ["tokens", "compass", "bypass", "passed", "passenger", "author"])
+def test_an_attribute_of_another_name_stays(name: str) -> None:
+    entry = NewLogEntry(LogLevel.INFO, "m", attributes={name: 5})
+    mask_entry(entry)
+    assert entry.attributes == {name: 5}
 
 
 def test_a_quick_look_passes_everyday_lines() -> None:

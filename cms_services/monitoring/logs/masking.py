@@ -19,9 +19,10 @@ _NAMES_OF_SECRETS = (
 )
 # An attribute of such a name is masked whole.
 _SECRET_NAME = re.compile(
-    r"(?:.*[-_. ])?(?:password|passwd|passphrase|passcode|pwd|secret|api[-_ ]?key|apikey"
-    r"|access[-_ ]?key|private[-_ ]?key|authorization|credentials?|cookie|token)"
-    r"|.*(?:Password|Passwd|Secret|ApiKey|AccessKey|PrivateKey|Token)",
+    r"(?:.*[-_. ])?(?:pass|passphrase|passcode|pwd|api[-_ ]key|access[-_ ]?key|private[-_ ]?key"
+    r"|authorization|credentials?|cookies?|token)"
+    r"|.*(?:password|passwd|secrets?|apikey|accesstoken)"
+    r"|.*(?:Pass|AccessKey|PrivateKey|Token)",
 )
 # A pattern that needs something after a long run may begin but once in the run: from each of many
 # starts it would look through the rest, which takes minutes.
@@ -31,6 +32,18 @@ _TOKEN_FORMS = re.compile(
     r"|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\b[srp]k_(?:live|test)_\w{10,}|\bxox[abeoprs]-[\w-]{10,}"
     r"|\bAIza[\w-]{30,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bnpm_\w{30,}"
+)
+# A scheme that isn't known, and what it needs: Negotiate, NTLM, or Digest with its quotes.
+_AUTHORIZATION = re.compile(
+    r"(authorization(?:\\*[\"'])?\s{0,8}(?:=>|[:=])[^\S\r\n]{0,8})"
+    r"(?:digest[^\S\r\n]{1,8}[^\r\n]+"
+    r"|(?!(?:bearer|basic|token|null|none|true|false)\b)[a-z][\w-]{0,40}[^\S\r\n]{1,8}[^\"'\\\r\n]+)",
+    re.IGNORECASE,
+)
+_COOKIES = re.compile(
+    r"(\b(?:set-)?cookie(?:\\*[\"'])?\s{0,8}:\s{0,8}(?:\\*[\"'])?)"
+    r"(?=[^\s=\"'\\\[]{1,256}=)[^\"'\\\r\n]+",
+    re.IGNORECASE,
 )
 # Words of a sentence follow "bearer" too; a token has a digit or an equals sign.
 _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)(?=[\w.~+/-]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE)
@@ -45,7 +58,7 @@ _ASSIGNMENT = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'?#]{0,256}:)[^\s/@\"']{1,256}(?=@)", re.IGNORECASE
+    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'?#]{0,256}:)[^\s/\"']{1,256}(?=@)", re.IGNORECASE
 )
 # Groups of digits in which card numbers may stand; no part of a word or of a number with a point.
 _GROUPS = re.compile(r"(?<![\w.])(?<![^\W\d]-)(?=[\d -]{13})\d+(?:[ -]\d+)*")
@@ -112,6 +125,8 @@ def mask_text(text: str) -> str:
 
 def _mask_by_form(text: str) -> str:
     text = _KEY_BLOCK.sub(MASKED, text)
+    text = _AUTHORIZATION.sub(rf"\1{MASKED}", text)
+    text = _COOKIES.sub(rf"\1{MASKED}", text)
     text = _BEARER.sub(rf"\1{MASKED}", text)
     text = _TOKEN_FORMS.sub(MASKED, text)
     text = _IN_URL.sub(rf"\1{MASKED}", text)
