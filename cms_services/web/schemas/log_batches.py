@@ -3,7 +3,7 @@
 Plain code, since a schema takes longer to judge an entry than the database does to store it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -175,7 +175,7 @@ def _judged(item: Any, index: int, may_have_nul: bool) -> NewLogEntry:
     return NewLogEntry(level, message, at, source, attributes, trace_id, client_id, index)
 
 
-def _require_short(attributes: dict[str, Any]) -> None:
+def _require_short(attributes: Mapping[str, Any]) -> None:
     if attributes and len(orjson.dumps(attributes)) > _LONGEST_ATTRIBUTES:
         raise _Bad(f"attributes: Takes at most {_LONGEST_ATTRIBUTES} bytes of JSON.")
 
