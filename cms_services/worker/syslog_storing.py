@@ -75,7 +75,7 @@ class Storing:
         found: defaultdict[str, list[Message]] = defaultdict(list)
         with reading():
             for message in batch:
-                service_id = self._service_of(message.token or "")
+                service_id = self._service_of(message.token) if message.token else None
                 if service_id is not None:
                     found[service_id].append(message)
         return found
@@ -104,7 +104,10 @@ class Storing:
             entries.append(message.entry)
         try:
             with writing():
-                stored = store_entries(service_id, entries, masking=current_settings().log_masking)
+                # Nobody could send the rest again, and what waits is bounded.
+                stored = store_entries(
+                    service_id, entries, masking=current_settings().log_masking, bounded=False
+                )
                 if service_id in self._used:
                     note_use(self._used[service_id])
         except (OperationalError, InterfaceError, PoolTimeout):

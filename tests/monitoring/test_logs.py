@@ -12,7 +12,10 @@ from sqlalchemy import func, select, text
 
 from cms_services.clock import now, to_wire
 from cms_services.extensions import db
+from cms_services.monitoring.logs.ingest import store_entries
 from cms_services.monitoring.logs.models import LogBlock, LogEntry, LogVolume
+from cms_services.monitoring.logs.values import NewLogEntry
+from cms_services.vocabulary import LogLevel
 from tests.conftest import MakeApp, NewPerson
 from tests.people import Person, data_of, error_of
 from tests.races import answers_of_two_at_once
@@ -285,6 +288,33 @@ class TestBatches:
         bomb = gzip.compress(b" " * (11 * 1024 * 1024))
         packed = send_lines(alice, path, bomb, **{"Content-Encoding": "gzip"})
         error_of(packed, 413, "PAYLOAD_TOO_LARGE")
+
+    @on_sqlite
+    def test_attributes_of_more_than_64_kib_are_rejected(self, alice: Person, path: str) -> None:
+        entries = [
+            {"level": "info", "message": name, "attributes": {"a": ["x" * length]}}
+            for name, length in (("short", 65_000), ("long", 66_000))
+        ]
+        (rejected,) = send(alice, path, *entries)["rejected"]
+        assert (rejected["index"], "65536 bytes" in rejected["message"]) == (1, True)
+        assert found(alice, path) == ["short"]
+
+    @on_sqlite
+    def test_a_batch_that_grows_beyond_its_bound_is_cut(
+        self, make_app: MakeApp, new_person: NewPerson
+    ) -> None:
+        app = make_app(INGEST_BODY_LIMIT_MB="1")
+        service = new_person("Gus", of=app).new_service()["id"]
+        shared = {"a": "x" * 8000}
+        entries = [NewLogEntry(LogLevel.INFO, "m", None, "", shared, None, None, index)
+                   for index in range(300)]  # fmt: skip
+        with app.app_context():
+            stored = store_entries(service, entries, masking=False)
+            db.session.rollback()
+        rest = [each.index for each in stored.rejected]
+        assert rest == list(range(stored.accepted, 300))
+        assert 255 < stored.accepted < 265
+        assert "2 MiB" in stored.rejected[0].message
 
     def test_volumes_count_what_was_stored(self, app: Flask, alice: Person, path: str) -> None:
         send(

@@ -38,10 +38,23 @@ SECRET = [
     ("client_secret: s3cr3t", "client_secret: [masked]"),
     ("mysql://root:geheim@db:3306/shop", "mysql://root:[masked]@db:3306/shop"),
     ("https://bob:pa%20ss@example.com/?q=1", "https://bob:[masked]@example.com/?q=1"),
+    ("postgres://u:p@ss@host/db to a@b", "postgres://u:[masked]@host/db to a@b"),
+    ("authorization=Negotiate YIIZ abc\nnext", "authorization=[masked]\nnext"),
+    ('"Authorization: NTLM TlRM", "n": 1', '"Authorization: [masked]", "n": 1'),
+    ('Authorization: Digest username="bob", response="6629"', "Authorization: [masked]"),
+    ("Cookie: sid=abc; theme=dark\nHost: x", "Cookie: [masked]\nHost: x"),
+    ("set-cookie: sid=abc; HttpOnly", "set-cookie: [masked]"),
+    ('{"cookie": "sid=abc", "n": 1}', '{"cookie": "[masked]", "n": 1}'),
     ("paid with 4111111111111111.", "paid with [masked]."),
     ("paid with 4111 1111 1111 1111", "paid with [masked]"),
     ("card 5500-0055-5555-5559 declined", "card [masked] declined"),
     ("amex 3782 822463 10005", "amex [masked]"),
+    ("12:00:01 4111111111111111 charged", "12:00:01 [masked] charged"),
+    ("charged 4111111111111111 200 in 5 ms", "charged [masked] 200 in 5 ms"),
+    ("card 4111 1111 1111 1111 123", "card [masked] 123"),
+    ("order 42 4111111111111111", "order 42 [masked]"),
+    ("card 4111111111111111-", "card [masked]-"),
+    ("4111111111111111 5500-0055-5555-5559", "[masked] [masked]"),
 ]
 
 PLAIN = [
@@ -49,6 +62,7 @@ PLAIN = [
     "id 550e8400-e29b-41d4-a716-446655440000",
     "id 41111111-1111-4111-8111-111111111111",
     "trace 4bf92f3577b34da6a3ce929d0e0e4736",
+    "4111111111111111x and 4111111111111111.5",
     "at 1700000000000 ms, 1700000000000000 us",
     "2026-11-28T00:47:03.900419Z",
     "2026-11-28 00:47:03 200 1532",
@@ -65,6 +79,8 @@ PLAIN = [
     "see https://example.com/@bob and ftp://files.example.com",
     "mail to bob@example.com",
     "password=null secret=None",
+    "the cookie: none was sent",
+    "authorization: null",
     "0000000000000000",
     "",
 ]
@@ -135,17 +151,39 @@ def test_attributes_are_masked_by_their_names_and_their_values() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["pass", "db_pass", "PGPASSWORD", "dbpassword", "userPass", "secrets", "accesstoken",
+     "clientSecret", "access_token", "accessToken", "JWTToken", "myapikey", "DB_TOKEN", "api key",
+     "Set-Cookie", "Password", "AccessKey"],
+)  # fmt: skip
+def test_an_attribute_that_names_a_secret_is_masked_whole(name: str) -> None:
+    entry = NewLogEntry(LogLevel.INFO, "m", attributes={name: "hunter2"})
+    mask_entry(entry)
+    assert entry.attributes == {name: "[masked]"}
+
+
+@pytest.mark.parametrize("name", ["tokens", "compass", "bypass", "passed", "passenger", "author"])
+def test_an_attribute_of_another_name_stays(name: str) -> None:
+    entry = NewLogEntry(LogLevel.INFO, "m", attributes={name: 5})
+    mask_entry(entry)
+    assert entry.attributes == {name: 5}
+
+
 def test_a_quick_look_passes_everyday_lines() -> None:
     assert not may_have_secret("order 123 created in 5 ms by /api/orders")
     assert all(may_have_secret(text) for text, _ in SECRET)
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["password" * 8000, "a" * 65_000 + "://", "1 " * 32_000, "-----BEGIN PRIVATE KEY-----" * 2400,
-     '"\\' * 32_000, "token=" * 10_000, "eyJ" * 20_000, "bearer " * 9000],
+    "part",
+    ["password", "a", "a-", "a+", "://a:", "://a:b", "1 ", "4111 ", "4111-", "1", "\\", '"\\',
+     "'\\",
+     "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "token=", "token:'", 'secret="', 'pwd\\"', "eyJ",
+     "eyJ-", "eyJabcdefgh.", "bearer ", "bearer a/", "cms_a_", "cms_", "SG.", "SG.a-", "xoxb-",
+     "Authorization: ", "authorization=a ", "Cookie: ", "cookie: a=", "AKIA"],
 )  # fmt: skip
-def test_no_text_takes_long(text: str) -> None:
+def test_no_text_takes_long(part: str) -> None:
     began = time.process_time()
-    mask_text(text)
-    assert time.process_time() - began < 1
+    mask_text("://" + part * (200_000 // len(part)))
+    assert time.process_time() - began < 5

@@ -146,6 +146,35 @@ class TestJson:
         error_of(reporter.post(PUSH, json=body), 400, "MALFORMED_BODY")
 
 
+@on_sqlite
+class TestBounds:
+    def test_more_than_10000_lines_or_streams_are_refused(self, reporter: Reporter) -> None:
+        at = nanoseconds()
+        many = [[at, ""]] * 6000
+        streams = {"streams": [{"stream": {}, "values": []}] * 10_001}
+        lines = {"streams": [{"stream": {"a": name}, "values": many} for name in "xy"]}
+        for body in (streams, lines):
+            error_of(reporter.post(PUSH, json=body), 400, "VALIDATION_ERROR")
+        body = packed('{job="x"}', *[""] * 10_001)
+        answer = reporter.post(PUSH, data=body, content_type=PROTOBUF)
+        error_of(answer, 400, "VALIDATION_ERROR")
+        assert reporter.entries() == []
+
+    def test_more_than_64_labels_are_refused(self, reporter: Reporter) -> None:
+        labels = {f"l{number}": "x" for number in range(65)}
+        error_of(reporter.post(PUSH, json=stream(line("x"), **labels)), 400, "MALFORMED_BODY")
+        told = ",".join(f'{name}="x"' for name in labels)
+        body = packed(f"{{{told}}}", "x")
+        answer = reporter.post(PUSH, data=body, content_type=PROTOBUF)
+        error_of(answer, 400, "MALFORMED_BODY")
+
+    def test_of_the_labels_16_kib_go_with_each_line(self, reporter: Reporter) -> None:
+        labels = {f"l{number}": "v" * 8000 for number in range(10)}
+        assert reporter.post(PUSH, json=stream(line("x"), **labels)).status_code == 204
+        (entry,) = reporter.entries()
+        assert set(entry["attributes"]) == {"l0", "l1"}
+
+
 class TestProtobuf:
     def test_lines_become_entries(self, reporter: Reporter) -> None:
         body = packed('{service_name="shop", path="a\\"b\\\\c"}', "one", detected_level="warn")

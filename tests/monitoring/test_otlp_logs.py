@@ -18,7 +18,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
 )
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
@@ -134,6 +134,40 @@ class TestProtobuf:
         assert (len(entry["message"]), len(entry["attributes"]["long"])) == (65_536, 8192)
         assert entry["attributes"]["deep"].startswith("[[[[")
         assert len(entry["attributes"]) == 64
+
+    @on_sqlite
+    def test_a_trace_id_of_another_length_or_of_zeros_is_left_out(self, reporter: Reporter) -> None:
+        records = [record(trace_id=told) for told in (b"\x01", b"\x01" * 17, b"\x00" * 16)]
+        answer = reporter.post("/v1/logs", data=export(*records), content_type=PROTOBUF)
+        assert answer.status_code == 200
+        entries = reporter.entries()
+        assert len(entries) == 3
+        assert not any("traceId" in entry for entry in entries)
+
+    @on_sqlite
+    def test_more_than_10000_of_anything_are_refused(self, reporter: Reporter) -> None:
+        records, scopes, resources = (ExportLogsServiceRequest() for _ in range(3))
+        records.resource_logs.add().scope_logs.add().log_records.extend([LogRecord()] * 10_001)
+        scopes.resource_logs.add().scope_logs.extend([ScopeLogs()] * 10_001)
+        resources.resource_logs.extend([ResourceLogs()] * 10_001)
+        for message in (records, scopes, resources):
+            body = message.SerializeToString()
+            answer = reporter.post("/v1/logs", data=body, content_type=PROTOBUF)
+            assert (answer.status_code, b"at most 10000" in answer.data) == (400, True)
+        assert reporter.entries() == []
+
+    @on_sqlite
+    def test_of_a_resource_16_kib_go_with_each_record(self, reporter: Reporter) -> None:
+        message = ExportLogsServiceRequest.FromString(export(record(), record()))
+        for number in range(20):
+            told = message.resource_logs[0].resource.attributes.add(key=f"a{number}")
+            told.value.string_value = "v" * 8000
+        body = message.SerializeToString()
+        assert reporter.post("/v1/logs", data=body, content_type=PROTOBUF).status_code == 200
+        for entry in reporter.entries():
+            assert set(entry["attributes"]) == {
+                "resource.host.name", "resource.a0", "resource.a1",
+            }  # fmt: skip
 
 
 class TestJson:

@@ -36,6 +36,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
+@pytest.mark.parametrize("token", ["", "x", "cms_pat_abc", "cms_ingest_" + "x" * 90])
+def test_what_is_no_ingest_token_counts_as_none(token: str) -> None:
+    raw = f'<14>1 - web-1 shop - - [cms@32473 token="{token}"] hello'.encode()
+    assert read_message(raw).token is None
+
+
 def message(reporter: Reporter, text: str, priority: int = 14, app: str = "shop") -> bytes:
     data = f'[cms@32473 token="{reporter.token}"]'
     return f"<{priority}>1 {now()} web-1 {app} 42 - {data} {text}".encode()

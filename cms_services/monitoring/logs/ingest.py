@@ -27,6 +27,9 @@ BATCH_KIND = "logs"
 LONGEST_AHEAD = timedelta(hours=24)
 # A statement has room for so many parameters, and PostgreSQL for 65,535.
 _IDS_AT_ONCE = 1000
+# What entries share is stored with each of them, so a batch may become so many times its longest
+# body, and an entry more.
+_MOST_BODIES = 2
 
 
 def add_entries(
@@ -57,28 +60,39 @@ def add_entries(
     return stored
 
 
-def store_entries(service_id: str, entries: Sequence[NewLogEntry], *, masking: bool) -> Stored:
+def store_entries(
+    service_id: str, entries: Sequence[NewLogEntry], *, masking: bool, bounded: bool = True
+) -> Stored:
     """Add entries to the log of the service with this row id.
 
     One whose own id is there already counts, and is not added again. Rejected by its index is one
-    that is older than what the service keeps, or more than LONGEST_AHEAD ahead.
+    that is older than what the service keeps, or more than LONGEST_AHEAD ahead, and where `bounded`
+    the rest of a batch that takes more room than a request may.
     """
     moment = now()
     oldest, newest = moment - _retention(service_id), moment + LONGEST_AHEAD
     known = _known_client_ids(service_id, [e.client_id for e in entries if e.client_id is not None])
     stored = Stored()
     rows: list[dict[str, Any]] = []
+    most = _MOST_BODIES * current_settings().ingest_body_limit
+    room = most * 1024 * 1024
     for entry in entries:
         at = entry.at.astimezone(UTC) if entry.at else moment
         if not oldest <= at <= newest:
             stored.rejected.append(Rejected(entry.index, _out_of_time(oldest, newest)))
             continue
+        if entry.client_id is not None and entry.client_id in known:
+            stored.accepted += 1
+            continue
+        if bounded and room <= 0:
+            stored.rejected.append(Rejected(entry.index, _out_of_room(most)))
+            continue
         stored.accepted += 1
         if entry.client_id is not None:
-            if entry.client_id in known:
-                continue
             known.add(entry.client_id)
-        rows.append(_row(service_id, entry, at, masking))
+        row = _row(service_id, entry, at, masking)
+        room -= row["size"]
+        rows.append(row)
     if rows:
         connection = db.session.connection()
         insert_entries(connection, service_id, rows)
@@ -123,6 +137,10 @@ def _known_client_ids(service_id: str, client_ids: Sequence[str]) -> set[str]:
         )
         known.update(str(client_id) for client_id in db.session.scalars(query))
     return known
+
+
+def _out_of_room(most: int) -> str:
+    return f"The entries before it take {most} MiB, the most of one batch: send smaller batches."
 
 
 def _out_of_time(oldest: datetime, newest: datetime) -> str:

@@ -6,7 +6,7 @@ check digit by Luhn).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cms_services.monitoring.logs.values import NewLogEntry
@@ -19,16 +19,31 @@ _NAMES_OF_SECRETS = (
 )
 # An attribute of such a name is masked whole.
 _SECRET_NAME = re.compile(
-    r"(?:.*[-_. ])?(?:password|passwd|passphrase|passcode|pwd|secret|api[-_ ]?key|apikey"
-    r"|access[-_ ]?key|private[-_ ]?key|authorization|credentials?|cookie|token)"
-    r"|.*(?:Password|Passwd|Secret|ApiKey|AccessKey|PrivateKey|Token)",
+    r"(?:.*[-_. ])?(?:pass|passphrase|passcode|pwd|api[-_ ]key|access[-_ ]?key|private[-_ ]?key"
+    r"|authorization|credentials?|cookies?|token)"
+    r"|.*(?:password|passwd|secrets?|apikey|accesstoken)"
+    r"|.*(?:Pass|AccessKey|PrivateKey|Token)",
 )
+# A pattern that needs something after a long run may begin but once in the run: from each of many
+# starts it would look through the rest, which takes minutes.
 _TOKEN_FORMS = re.compile(
-    r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"
     r"|\bcms_[a-z]{1,12}_[\w-]{16,}|\bcms_[\w-]{20,}"
     r"|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\b[srp]k_(?:live|test)_\w{10,}|\bxox[abeoprs]-[\w-]{10,}"
     r"|\bAIza[\w-]{30,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bnpm_\w{30,}"
+)
+# A scheme that isn't known, and what it needs: Negotiate, NTLM, or Digest with its quotes.
+_AUTHORIZATION = re.compile(
+    r"(authorization(?:\\*[\"'])?\s{0,8}(?:=>|[:=])[^\S\r\n]{0,8})"
+    r"(?:digest[^\S\r\n]{1,8}[^\r\n]+"
+    r"|(?!(?:bearer|basic|token|null|none|true|false)\b)[a-z][\w-]{0,40}[^\S\r\n]{1,8}[^\"'\\\r\n]+)",
+    re.IGNORECASE,
+)
+_COOKIES = re.compile(
+    r"(\b(?:set-)?cookie(?:\\*[\"'])?\s{0,8}:\s{0,8}(?:\\*[\"'])?)"
+    r"(?=[^\s=\"'\\\[]{1,256}=)[^\"'\\\r\n]+",
+    re.IGNORECASE,
 )
 # Words of a sentence follow "bearer" too; a token has a digit or an equals sign.
 _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)(?=[\w.~+/-]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE)
@@ -43,9 +58,15 @@ _ASSIGNMENT = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(
-    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'?#]{0,256}:)[^\s/@\"']{1,256}(?=@)", re.IGNORECASE
+    r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'?#]{0,256}:)[^\s/\"']{1,256}(?=@)", re.IGNORECASE
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
+# Groups of digits in which card numbers may stand; no part of a word or of a number with a point.
+_GROUPS = re.compile(r"(?<![\w.])(?<![^\W\d]-)(?=[\d -]{13})\d+(?:[ -]\d+)*")
+_GROUP = re.compile(r"\d+")
+_UUID = re.compile(r"\d{8}-\d{4}-\d{4}-\d{4}-\d{12}")
+_GOES_ON = re.compile(r"\w|-[^\W\d]|\.\d")
+_SHORTEST_GROUP = 3
+_SHORTEST_CARD, _LONGEST_CARD = 13, 19
 _ISSUER = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|6(?:011|5\d\d|4[4-9]\d)\d{12,15}"
     r"|35\d{14}|3(?:0[0-5]|[68]\d)\d{11}|62\d{14,17}"
@@ -99,11 +120,13 @@ def mask_text(text: str) -> str:
     """The text with [masked] where it has secrets; masking it again changes nothing."""
     if not may_have_secret(text):
         return text
-    return _CARD.sub(_masked_card, _mask_by_form(text))
+    return _GROUPS.sub(_masked_cards, _mask_by_form(text))
 
 
 def _mask_by_form(text: str) -> str:
     text = _KEY_BLOCK.sub(MASKED, text)
+    text = _AUTHORIZATION.sub(rf"\1{MASKED}", text)
+    text = _COOKIES.sub(rf"\1{MASKED}", text)
     text = _BEARER.sub(rf"\1{MASKED}", text)
     text = _TOKEN_FORMS.sub(MASKED, text)
     text = _IN_URL.sub(rf"\1{MASKED}", text)
@@ -120,13 +143,47 @@ def _masked_assignment(match: re.Match[str]) -> str:
     return f"{name}{quote[0]}{MASKED}{quote[0]}" if quote else f"{name}{MASKED}"
 
 
-def _masked_card(match: re.Match[str]) -> str:
-    digits = re.sub(r"\D", "", match[0])
+def _masked_cards(match: re.Match[str]) -> str:
+    """Groups of digits without the card numbers: other numbers may stand before and after one."""
+    text = match[0]
+    if _UUID.fullmatch(text):
+        return text
+    goes_on = _GOES_ON.match(match.string, match.end()) is not None
+    spans = [group.span() for group in _GROUP.finditer(text)]
+    last = len(spans) - (2 if goes_on else 1)
+    parts: list[str] = []
+    done = first = 0
+    while first <= last:
+        end = _end_of_card(text, spans, first, last)
+        if end is None:
+            first += 1
+            continue
+        parts += [text[done : spans[first][0]], MASKED]
+        done = spans[end][1]
+        first = end + 1
+    return "".join([*parts, text[done:]])
+
+
+def _end_of_card(text: str, spans: Sequence[tuple[int, int]], first: int, last: int) -> int | None:
+    """The last of the groups that make the longest card number from the first of them on."""
+    digits = ""
+    found = None
+    for place in range(first, last + 1):
+        start, end = spans[place]
+        if end - start < _SHORTEST_GROUP or len(digits) + end - start > _LONGEST_CARD:
+            break
+        digits += text[start:end]
+        if len(digits) >= _SHORTEST_CARD and _is_card(digits):
+            found = place
+    return found
+
+
+def _is_card(digits: str) -> bool:
     if not _ISSUER.fullmatch(digits) or len(set(digits)) == 1:
-        return match[0]
+        return False
     numbers = [int(digit) for digit in reversed(digits)]
     total = sum(numbers[::2]) + sum(_DOUBLED[number] for number in numbers[1::2])
-    return MASKED if total % 10 == 0 else match[0]
+    return total % 10 == 0
 
 
 def _masked_object(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,15 @@ from cms_services.vocabulary import LogLevel
 # In characters, as our own JSON takes them.
 LONGEST_MESSAGE = 65_536
 LONGEST_SOURCE = 255
+# In one request, as our own JSON takes them.
+MOST_ENTRIES = 10_000
 _LONGEST_TRACE_ID = 64
 _MOST_ATTRIBUTES = 64
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 8192
 _DEEPEST = 8
+# What many entries share is stored with each of them.
+_LONGEST_SHARED = 16 * 1024
 _LONGEST_WORD = 32
 
 # The words of syslog, of OpenTelemetry and of the usual logging libraries.
@@ -57,6 +61,18 @@ def bounded_attributes(*groups: Mapping[str, Any]) -> dict[str, Any]:
                 return bounded
             bounded.setdefault(storable(name)[:_LONGEST_NAME], _bounded(value))
     return bounded
+
+
+def shared_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What all entries of a stream or a resource have: the first that are 16 KiB together."""
+    shared: dict[str, Any] = {}
+    left = _LONGEST_SHARED
+    for name, value in bounded_attributes(attributes).items():
+        size = len(name.encode()) + len(attribute_text(value).encode())
+        if size <= left:
+            shared[name] = value
+            left -= size
+    return shared
 
 
 def bounded_message(text: str) -> str:

@@ -5,7 +5,7 @@ https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,13 +16,16 @@ from cms_services.errors import MalformedBody
 from cms_services.monitoring.batches import Rejected
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.log_values import (
+    MOST_ENTRIES,
     bounded_attributes,
     bounded_message,
     bounded_source,
     level_of_word,
+    shared_attributes,
     trace_id_among,
 )
 from cms_services.monitoring.protocols.loki_messages import PushRequest
+from cms_services.monitoring.protocols.measurements import require_few
 from cms_services.vocabulary import LogLevel
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +39,7 @@ _LOGFMT_LEVEL = re.compile(r'(?:^|\s)(?:level|lvl|severity)="?([A-Za-z]{1,16})')
 # Beyond these a line is not looked through for its level.
 _LONGEST_LOOKED_THROUGH = 4096
 _MOST_DIGITS = 19
+_MOST_LABELS = 64
 # The numbers of pino and bunyan, in tens.
 _NUMBERED = {1: LogLevel.DEBUG, 2: LogLevel.DEBUG, 3: LogLevel.INFO, 4: LogLevel.WARN}
 
@@ -50,18 +54,21 @@ def read_push(body: bytes, *, protobuf: bool) -> tuple[list[NewLogEntry], list[R
     """The entries of all streams in their order, and those that can't be read.
 
     As with Loki itself, a line that a stream has already at the same nanosecond is the same line.
-    Raises MalformedBody where the whole is no push request.
+    Raises MalformedBody where the whole is no push request, ValidationFailed for more than
+    MOST_ENTRIES lines.
     """
     entries: list[NewLogEntry] = []
     rejected: list[Rejected] = []
     index = 0
     for labels, lines in _protobuf_streams(body) if protobuf else _json_streams(body):
-        name = repr(sorted(labels.items())).encode()
+        # A stream is known by all its labels, though each entry has but those that fit.
+        name = hashlib.blake2b(repr(sorted(labels.items())).encode(), digest_size=16).digest()
+        shared = shared_attributes(labels)
         for line in lines:
             if isinstance(line, str):
                 rejected.append(Rejected(index, line))
             else:
-                entries.append(_entry(labels, line, index, name))
+                entries.append(_entry(shared, line, index, name))
             index += 1
     return entries, rejected
 
@@ -81,6 +88,7 @@ def read_labels(text: str) -> dict[str, str]:
             raise MalformedBody(f"The labels of a stream can't be read at: {told}")
         quoted = found[2]
         labels[found[1]] = quoted[1:-1] if quoted[0] == "`" else _unquoted(quoted[1:-1])
+        _require_few_labels(len(labels))
         place = found.end()
     return labels
 
@@ -99,7 +107,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _entry(labels: Mapping[str, str], line: _Line, index: int, stream: bytes) -> NewLogEntry:
-    told = {**labels, **line.metadata} if line.metadata else labels
+    told = (line.metadata, labels)
     source = next((labels[name] for name in _SOURCES if labels.get(name)), "")
     identity = b"%s\n%d\n%s" % (stream, line.nanoseconds, line.text.encode())
     return NewLogEntry(
@@ -108,17 +116,18 @@ def _entry(labels: Mapping[str, str], line: _Line, index: int, stream: bytes) ->
         at=_EPOCH + timedelta(microseconds=line.nanoseconds // 1000),
         source=bounded_source(source),
         attributes=bounded_attributes(line.metadata, labels),
-        trace_id=trace_id_among(told),
+        trace_id=next(filter(None, map(trace_id_among, told)), None),
         client_id=f"loki-{hashlib.blake2b(identity, digest_size=16).hexdigest()}",
         index=index,
     )
 
 
-def _level(told: Mapping[str, str], line: str) -> LogLevel:
+def _level(told: Sequence[Mapping[str, str]], line: str) -> LogLevel:
     for name in _LEVEL_NAMES:
-        level = level_of_word(told[name]) if name in told else None
-        if level is not None:
-            return level
+        for group in told:
+            level = level_of_word(group[name]) if name in group else None
+            if level is not None:
+                return level
     return _level_in(line) or LogLevel.INFO
 
 
@@ -146,6 +155,8 @@ def _protobuf_streams(body: bytes) -> _Streams:
         push.ParseFromString(body)
     except DecodeError as error:
         raise MalformedBody("The body is no protobuf PushRequest.") from error
+    require_few(len(push.streams), "streams", MOST_ENTRIES)
+    require_few(sum(len(stream.entries) for stream in push.streams), "lines", MOST_ENTRIES)
     for stream in push.streams:
         yield read_labels(stream.labels), [_protobuf_line(each) for each in stream.entries]
 
@@ -164,6 +175,8 @@ def _json_streams(body: bytes) -> _Streams:
     streams = push.get("streams") if isinstance(push, dict) else None
     if not isinstance(streams, list):
         raise MalformedBody('The body must be a JSON object with a list "streams".')
+    require_few(len(streams), "streams", MOST_ENTRIES)
+    lines = 0
     for stream in streams:
         labels = stream.get("stream") if isinstance(stream, dict) else None
         values = stream.get("values") if isinstance(stream, dict) else None
@@ -172,7 +185,15 @@ def _json_streams(body: bytes) -> _Streams:
                 'Each stream has an object "stream" of labels, whose values are texts, '
                 'and a list "values".'
             )
+        _require_few_labels(len(labels))
+        lines += len(values)
+        require_few(lines, "lines", MOST_ENTRIES)
         yield labels, [_json_line(each) for each in values]
+
+
+def _require_few_labels(count: int) -> None:
+    if count > _MOST_LABELS:
+        raise MalformedBody(f"A stream has at most {_MOST_LABELS} labels.")
 
 
 def _json_line(value: Any) -> _Line | str:

@@ -37,10 +37,10 @@ class Decoded:
     points: int = 0
 
 
-def require_few(count: int, of: str) -> None:
+def require_few(count: int, of: str, most: int = MAX_POINTS) -> None:
     """Raises ValidationFailed for more data points, or what may hold them, than one request has."""
-    if count > MAX_POINTS:
-        problem = f"Takes at most {MAX_POINTS} in a request, not {count}: send smaller batches."
+    if count > most:
+        problem = f"Takes at most {most} in a request, not {count}: send smaller batches."
         raise ValidationFailed({of: [problem]}, f"{of}: {problem}")
 
 

@@ -10,11 +10,14 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.log_values import (
+    MOST_ENTRIES,
     bounded_attributes,
     bounded_message,
     bounded_source,
     level_of_word,
+    shared_attributes,
 )
+from cms_services.monitoring.protocols.measurements import require_few
 from cms_services.monitoring.protocols.otlp import (
     attribute_text,
     moment_of,
@@ -30,24 +33,40 @@ _LEFT_OUT = (
     "telemetry.sdk.language",
     "telemetry.sdk.version",
 )
+_BYTES_OF_TRACE = 16
 # The greatest number of each level (SeverityNumber: four to a level, from TRACE to FATAL4).
 _UP_TO = ((8, LogLevel.DEBUG), (12, LogLevel.INFO), (16, LogLevel.WARN), (24, LogLevel.ERROR))
 
 
 def decode_logs(export: ExportLogsServiceRequest) -> list[NewLogEntry]:
-    """The entries of all records in their order, each with its place among them."""
+    """The entries of all records in their order, each with its place among them.
+
+    Raises ValidationFailed for more than MOST_ENTRIES of them.
+    """
+    _require_few_records(export)
     entries: list[NewLogEntry] = []
     for of_resource in export.resource_logs:
         resource = plain_attributes(of_resource.resource.attributes)
-        told = {f"resource.{name}": resource[name] for name in resource if name not in _LEFT_OUT}
+        told = shared_attributes(
+            {f"resource.{name}": resource[name] for name in resource if name not in _LEFT_OUT}
+        )
         service = attribute_text(resource.get("service.name", ""))
         for of_scope in of_resource.scope_logs:
-            scope = of_scope.scope.name
+            scope = bounded_source(of_scope.scope.name)
             around = ({"scope.name": scope} if scope and service else {}) | told
             source = bounded_source(service or scope)
             for record in of_scope.log_records:
                 entries.append(_entry(record, source, around, len(entries)))
     return entries
+
+
+def _require_few_records(export: ExportLogsServiceRequest) -> None:
+    """Level by level, since to look at millions of empty messages would take minutes."""
+    require_few(len(export.resource_logs), "resourceLogs", MOST_ENTRIES)
+    scopes = sum(len(each.scope_logs) for each in export.resource_logs)
+    require_few(scopes, "scopeLogs", MOST_ENTRIES)
+    records = sum(len(s.log_records) for each in export.resource_logs for s in each.scope_logs)
+    require_few(records, "logRecords", MOST_ENTRIES)
 
 
 def _entry(record: LogRecord, source: str, around: dict[str, Any], index: int) -> NewLogEntry:
@@ -66,9 +85,14 @@ def _entry(record: LogRecord, source: str, around: dict[str, Any], index: int) -
         at=moment_of(record.time_unix_nano) or moment_of(record.observed_time_unix_nano),
         source=source,
         attributes=bounded_attributes(more, plain_attributes(record.attributes), around),
-        trace_id=record.trace_id.hex() or None,
+        trace_id=_trace_id(record.trace_id),
         index=index,
     )
+
+
+def _trace_id(told: bytes) -> str | None:
+    """A trace id has 16 bytes that are not all zero; another is as good as none."""
+    return told.hex() if len(told) == _BYTES_OF_TRACE and any(told) else None
 
 
 def _level(record: LogRecord) -> LogLevel:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cms_services.monitoring.ingest_tokens import INGEST_TOKEN_PREFIX
 from cms_services.monitoring.logs.values import NewLogEntry
 from cms_services.monitoring.protocols.log_values import (
     bounded_attributes,
@@ -20,6 +21,7 @@ from cms_services.vocabulary import LogLevel
 # In bytes; no datagram is longer.
 LONGEST_MESSAGE = 65_536
 _TOKEN_ID = "cms@32473"  # noqa: S105 - where the token stands
+_LONGEST_TOKEN = 100
 _NIL = "-"
 _BOM = "\ufeff"
 _HEADER = re.compile(
@@ -43,7 +45,7 @@ _FACILITIES = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message whose token is still to be checked; it is None where there was none."""
+    """A message whose token is still to be checked; it is None where there was none like ours."""
 
     token: str | None
     entry: NewLogEntry
@@ -59,7 +61,7 @@ def read_message(raw: bytes) -> Message:
         raise ValueError("Its priority is above 191.")
     rest = raw[header.end() :].decode("utf-8", "replace")
     data, text = _structured_data(rest)
-    token = data.pop(_TOKEN_ID, {}).get("token")
+    token = data.pop(_TOKEN_ID, {}).get("token", "")
     told = {"facility": _FACILITIES[priority // 8]}
     for name, field in (("hostname", "host"), ("procId", "process"), ("msgId", "kind")):
         value = header[field].decode("ascii")
@@ -75,7 +77,12 @@ def read_message(raw: bytes) -> Message:
         attributes=bounded_attributes(told, parameters),
         trace_id=next(filter(None, map(trace_id_among, data.values())), None),
     )
-    return Message(token, entry)
+    return Message(token if _may_be_ours(token) else None, entry)
+
+
+def _may_be_ours(token: str) -> bool:
+    """Whether the database is to be asked for it, which costs more than sending a message does."""
+    return token.startswith(INGEST_TOKEN_PREFIX) and len(token) <= _LONGEST_TOKEN
 
 
 def _moment(text: str) -> datetime | None:

@@ -3,7 +3,7 @@
 Plain code, since a schema takes longer to judge an entry than the database does to store it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,8 @@ from cms_services.web.schemas.logs import LONGEST_MESSAGE, MOST_ENTRIES, LogBatc
 JSON_LINES = "application/x-ndjson"
 _KNOWN = frozenset({"timestamp", "level", "message", "source", "attributes", "traceId", "id"})
 _TOO_MANY = f"Takes at most {MOST_ENTRIES} entries at once."
+# In bytes of JSON.
+_LONGEST_ATTRIBUTES = 64 * 1024
 _LEVELS = {str(level): level for level in LogLevel}
 # The one way in which JSON can have a NUL character.
 _NUL = b"\\u0000"
@@ -54,6 +56,7 @@ def read_batch(batch_id: str | None) -> Batch:
     else:
         raise UnsupportedMediaType(f"Send the batch as application/json or as {JSON_LINES}.")
     may_have_nul = _NUL in raw
+    may_be_long = len(raw) > _LONGEST_ATTRIBUTES
     entries: list[NewLogEntry] = []
     rejected: list[Rejected] = []
     for index, item in enumerate(items):
@@ -62,7 +65,10 @@ def read_batch(batch_id: str | None) -> Batch:
         if item is None:
             continue
         try:
-            entries.append(_judged(item, index, may_have_nul))
+            entry = _judged(item, index, may_have_nul)
+            if may_be_long:
+                _require_short(entry.attributes)
+            entries.append(entry)
         except _Bad as bad:
             rejected.append(Rejected(index, str(bad)))
     return Batch(entries, rejected, batch_id)
@@ -167,6 +173,11 @@ def _judged(item: Any, index: int, may_have_nul: bool) -> NewLogEntry:
         raise _Bad(" ".join(troubles))
     assert level is not None  # noqa: S101 - it would be among the troubles
     return NewLogEntry(level, message, at, source, attributes, trace_id, client_id, index)
+
+
+def _require_short(attributes: Mapping[str, Any]) -> None:
+    if attributes and len(orjson.dumps(attributes)) > _LONGEST_ATTRIBUTES:
+        raise _Bad(f"attributes: Takes at most {_LONGEST_ATTRIBUTES} bytes of JSON.")
 
 
 def _moment(value: Any) -> datetime | None:
