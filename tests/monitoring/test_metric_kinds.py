@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from cms_services.actor import Actor
 from cms_services.clock import fixed_at
@@ -15,9 +15,10 @@ from cms_services.durations import parse_timeframe
 from cms_services.extensions import db
 from cms_services.monitoring.batches import Stored
 from cms_services.monitoring.metrics.ingest import store_samples
-from cms_services.monitoring.metrics.models import MetricRollup
+from cms_services.monitoring.metrics.models import MetricRollup, MetricSeries
 from cms_services.monitoring.metrics.reading import newest_values, read_metrics
 from cms_services.monitoring.metrics.retention import prune_metrics
+from cms_services.monitoring.metrics.rollups import STEPS
 from cms_services.monitoring.metrics.values import Buckets, NewSample
 from cms_services.settings import current_settings
 from cms_services.vocabulary import MetricKind, Role
@@ -288,6 +289,28 @@ class TestSeriesLimit:
         body = {"samples": [{"name": "cpu", "value": 1}, shops[0]]}
         answer = data_of(alice.post(path, json=body), 202)
         assert [each["index"] for each in answer["rejected"]] == [0]
+
+    def test_those_that_have_fallen_silent_make_room(
+        self, make_app: MakeApp, new_person: NewPerson
+    ) -> None:
+        """As instances do that get another name at each start. What they sent stays."""
+        app = make_app(METRIC_SERIES_LIMIT="3")
+        service = new_person("Alice", of=app).new_service()["id"]
+
+        def send(moment: datetime, *shops: str) -> Stored:
+            samples = [NewSample("sold", 2.0, labels={"shop": shop}) for shop in shops]
+            with app.app_context(), fixed_at(moment):
+                stored = store_samples(service, samples, distinct=True)
+                db.session.commit()
+            return stored
+
+        assert send(NOON, "a", "b", "c").accepted == 3
+        later = NOON + timedelta(hours=40)
+        assert len(send(later, "c", "d").rejected) == 1
+        assert send(later + timedelta(hours=20), "b", "d", "e").accepted == 2
+        with app.app_context():
+            assert db.session.scalar(select(func.count(MetricSeries.id))) == 3
+            assert db.session.scalar(select(func.sum(MetricRollup.count))) == 6 * len(STEPS)
 
 
 def test_concurrent_batches_lose_nothing(

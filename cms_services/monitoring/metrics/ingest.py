@@ -73,7 +73,8 @@ def store_samples(service_id: str, samples: Sequence[NewSample], *, distinct: bo
         return Stored(0, rejected)
     connection = db.session.connection()
     lock_metrics(connection, service_id)
-    found, unfit = sorted_into_series(connection, service_id, good, settings.metric_series_limit)
+    limit = settings.metric_series_limit
+    found, unfit = sorted_into_series(connection, service_id, good, limit, heard_since)
     if distinct:
         accepted = sum(len(series.samples) for series in found)
         _drop_repeated(connection, found)

@@ -1,13 +1,13 @@
 """The metrics and series of a service: found, made, and bounded in number."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
 
 from cms_services.catalogue.models import Service
 from cms_services.clock import now
@@ -52,6 +52,14 @@ _NUMBER = (
     .select_from(_series.join(_metrics))
     .where(_metrics.c.service_id == bindparam("service_id"))
 )
+_SILENT = (
+    select(_series.c.id)
+    .select_from(_series.join(_metrics))
+    .where(
+        _metrics.c.service_id == bindparam("service_id"),
+        _series.c.last_at < bindparam("since"),
+    )
+)
 
 
 @dataclass(slots=True)
@@ -75,12 +83,17 @@ def lock_metrics(connection: Connection, service_id: str) -> None:
 
 
 def sorted_into_series(
-    connection: Connection, service_id: str, samples: Sequence[NewSample], limit: int
+    connection: Connection,
+    service_id: str,
+    samples: Sequence[NewSample],
+    limit: int,
+    heard_since: datetime,
 ) -> tuple[list[Series], list[Rejected]]:
     """The series of the samples, made where they are new, and the samples that fit into none.
 
     Those are of another kind than their metric, of a value that their kind doesn't take, or would
-    be series beyond the service's `limit`.
+    be series beyond the service's `limit`: where it is reached, those that were not heard since a
+    moment make room first.
     """
     names = sorted({sample.name for sample in samples})
     known = _known_metrics(connection, service_id, names)
@@ -108,7 +121,7 @@ def sorted_into_series(
             found[sample.name, labels_hash] = series
         series.samples.append(sample)
     _fill_in_known(connection, found.values())
-    rejected += _admit(connection, service_id, found, limit)
+    rejected += _admit(connection, service_id, found, limit, heard_since)
     _make_metrics(connection, service_id, found)
     _make_series(connection, found.values())
     return list(found.values()), rejected
@@ -176,13 +189,20 @@ def _fill_in_known(connection: Connection, series: Any) -> None:
 
 
 def _admit(
-    connection: Connection, service_id: str, found: dict[tuple[str, str], Series], limit: int
+    connection: Connection,
+    service_id: str,
+    found: dict[tuple[str, str], Series],
+    limit: int,
+    heard_since: datetime,
 ) -> list[Rejected]:
     """Take out the new series beyond the limit; their samples are rejected."""
     new = [key for key, series in found.items() if not series.id]
     if not new:
         return []
     number = connection.execute(_NUMBER, {"service_id": service_id}).scalar_one()
+    if number + len(new) > limit:
+        present = {series.id for series in found.values()}
+        number -= _forget_silent(connection, service_id, heard_since, present)
     rejected = []
     for key in new[max(0, limit - number) :]:
         rejected += [
@@ -194,6 +214,20 @@ def _admit(
             for sample in found.pop(key).samples
         ]
     return rejected
+
+
+def _forget_silent(
+    connection: Connection, service_id: str, heard_since: datetime, but: Collection[int]
+) -> int:
+    """Delete the service's series without a sample since a moment. Returns how many.
+
+    Their roll-ups stay, which belong to the metrics.
+    """
+    silent = connection.execute(_SILENT, {"service_id": service_id, "since": heard_since})
+    ids = [number for (number,) in silent if number not in but]
+    for some in in_parts(ids, _AT_ONCE):
+        connection.execute(delete(_series).where(_series.c.id.in_(some)))
+    return len(ids)
 
 
 def _make_metrics(
