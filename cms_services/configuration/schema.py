@@ -86,7 +86,9 @@ class Logging(Section):
     level = fields.words(*map(str, LogLevel))
     format = fields.words("json", "text", "console")
     outputs = plain.List(fields.words("console", "file", "external"), validate=Length(max=3))
-    retention = fields.matching(r"\d{1,4}-?(d|days?)", "Takes a number of days, such as 30d.")
+    retention = fields.matching(
+        r"(?!0+\D)\d{1,4}-?(d|days?)", "Takes a number of days, 1 or more, such as 30d."
+    )
     structured = plain.Boolean()
 
 

@@ -134,6 +134,7 @@ def test_a_subscription_has_sections_of_its_own(alice: Person) -> None:
         ({"logging": {"level": "loud"}}, "logging.level"),
         ({"logging": {"outputs": ["printer"]}}, "logging.outputs.0"),
         ({"logging": {"retention": "a while"}}, "logging.retention"),
+        ({"logging": {"retention": "0d"}}, "logging.retention"),
         ({"environment": ["A=1"]}, "environment"),
         ({"environment": {"A": ["x"]}}, "environment.A"),
         ({"environment": {"A": {"value": 1}}}, "environment.A"),
