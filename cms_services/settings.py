@@ -368,7 +368,7 @@ class Settings:
         take.String(validate=OneOf(["debug", "info", "warning", "error"])),
         "info",
         "debug, info, warning or error",
-        "The least level of log lines on stdout.",
+        "The least level of log lines, at every output.",
     )
     service_retention: timedelta = _setting(
         "SERVICE_RETENTION_DAYS",

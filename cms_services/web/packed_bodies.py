@@ -12,6 +12,8 @@ from cms_services.web.bodies import read_body
 
 # As the module zlib wants it: a header of gzip or of zlib itself.
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
+# Small, since what follows a member is copied at its end: a body may be very many empty ones.
+_CHUNK = 4096
 
 
 def read_packed_body(*, packed_by: str = "identity") -> bytes:
@@ -33,20 +35,24 @@ def read_packed_body(*, packed_by: str = "identity") -> bytes:
 
 
 def _inflated(body: bytes, most: int) -> bytes:
-    """All members of a gzip file, of which it may have several (RFC 1952, section 2.2)."""
+    """All members of the body: a gzip file may be several, one after another (RFC 1952, 2.2)."""
     unpacked = bytearray()
+    place = 0
     while True:
         unpacker = zlib.decompressobj(_EITHER_HEADER)
-        try:
-            unpacked += unpacker.decompress(body, most + 1 - len(unpacked))
-        except zlib.error as error:
-            raise MalformedBody("The body is not packed as its Content-Encoding says.") from error
-        if len(unpacked) > most:
-            raise RequestEntityTooLarge
-        if not unpacker.eof:
-            raise MalformedBody("The packed body breaks off.")
-        body = unpacker.unused_data
-        if not body:
+        while not unpacker.eof:
+            chunk = body[place : place + _CHUNK]
+            if not chunk:
+                raise MalformedBody("The packed body breaks off.")
+            try:
+                unpacked += unpacker.decompress(chunk, most + 1 - len(unpacked))
+            except zlib.error as error:
+                message = "The body is not packed as its Content-Encoding says."
+                raise MalformedBody(message) from error
+            if len(unpacked) > most:
+                raise RequestEntityTooLarge
+            place += len(chunk) - len(unpacker.unused_data)
+        if place == len(body):
             return bytes(unpacked)
 
 

@@ -190,6 +190,15 @@ class TestKinds:
         assert reporter.summary("open")["avg"] == 5
         assert reporter.totals()["done"] == 10
 
+    def test_what_a_level_changed_by_is_refused(self, reporter: Reporter) -> None:
+        """No count falls, and the level itself isn't known."""
+        moved = total("moved", point(3, 50), point(-2, 10), temporality=DELTA, grows=False)
+        answer = reporter.post("/v1/metrics", json=request_of(moved, gauge("open", point(1))))
+        rejected, told = rejected_of(answer)
+        assert rejected == 2
+        assert "moved" in told and "cumulative" in told
+        assert reporter.summary("open")["avg"] == 1
+
     def test_histograms_tell_percentiles(self, reporter: Reporter) -> None:
         buckets = {
             "explicitBounds": [10, 20, 30],

@@ -116,9 +116,14 @@ def _of_gauge(base: NewSample, _: Any, point: NumberDataPoint) -> Iterator[NewSa
 
 
 def _of_sum(base: NewSample, data: Any, point: NumberDataPoint) -> Iterator[NewSample]:
-    """What only grows is a counter; other totals are levels, and what they change by is a count."""
+    """What only grows is a counter, or a count by what it grew; other totals are levels.
+
+    Raises Refused for what levels changed by: no count falls, and the level itself is not known.
+    """
     value = _number(point)
     if data.aggregation_temporality == _DELTA:
+        if not data.is_monotonic:
+            raise Refused("A sum that may fall is taken as cumulative, and not as a delta.")
         yield replace(base, value=value, kind=MetricKind.COUNT)
     elif data.is_monotonic:
         began_at = moment_of(point.start_time_unix_nano)
