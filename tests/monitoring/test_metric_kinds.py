@@ -274,6 +274,25 @@ def test_counts_below_0_that_were_stored_once_leave_an_error_rate(
     assert (values, summary["avg"]) == ([0.2], 0.2)
 
 
+def test_what_only_hours_are_kept_of_is_shown_by_hours(
+    make_app: MakeApp, new_person: NewPerson
+) -> None:
+    app = make_app(METRIC_MINUTE_RETENTION_DAYS="1")
+    alice = new_person("Alice", of=app)
+    service = alice.new_service()
+    with app.app_context():
+        for hours in range(70, 0, -1):
+            moment = NOON - timedelta(hours=hours)
+            with fixed_at(moment):
+                store_samples(service["id"], [NewSample("cpu", 1.0, moment)], distinct=True)
+                db.session.commit()
+        with fixed_at(NOON):
+            prune_metrics(current_settings())
+            owner = Actor(user_id=alice.user_id, role=Role.USER)
+            found = read_metrics(owner, service["id"], "3d", timedelta(days=3))
+    assert (found.step, len(found.series["cpu"])) == (3600, 70)
+
+
 class TestSeriesLimit:
     def test_series_beyond_it_are_rejected_by_index(
         self, make_app: MakeApp, new_person: NewPerson

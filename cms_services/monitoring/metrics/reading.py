@@ -120,7 +120,7 @@ def read_metrics(
     service = load_service(actor, identifier)
     end = now()
     start = start_of(end, timeframe)
-    step = step_of(timeframe)
+    step = step_of(timeframe, current_settings().metric_minute_retention)
     series: dict[str, list[Point]] = {}
     summary: dict[str, dict[str, float]] = {}
     found = _read(service.id, start, end, step, _with_parts(names))

@@ -7,11 +7,12 @@ from itertools import pairwise
 from cms_services.monitoring.metrics.rollups import STEPS
 
 MAX_POINTS = 500
+_HOUR = 3600
 # The longest timeframe of each step: none has more than MAX_POINTS points.
 _LONGEST = (
     (60, timedelta(hours=8)),
     (600, timedelta(days=3)),
-    (3600, timedelta(days=20)),
+    (_HOUR, timedelta(days=20)),
     (21_600, timedelta(days=90)),
 )
 
@@ -25,9 +26,13 @@ class Stretch:
     end: int
 
 
-def step_of(timeframe: timedelta) -> int:
-    """The shortest step of which a timeframe, of up to 90 days, has at most MAX_POINTS buckets."""
-    return next(step for step, longest in _LONGEST if timeframe <= longest)
+def step_of(timeframe: timedelta, minute_retention: timedelta) -> int:
+    """The shortest step of which a timeframe, of up to 90 days, has at most MAX_POINTS buckets.
+
+    Steps below an hour are kept for `minute_retention` only, and are none for a longer one.
+    """
+    shortest = 0 if timeframe <= minute_retention else _HOUR
+    return next(step for step, longest in _LONGEST if timeframe <= longest and step >= shortest)
 
 
 def stretches(start: int, end: int) -> list[Stretch]:
