@@ -250,7 +250,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     ),
     "GET /api/docs": plain(),
     "GET /api/events": plain(),
-    "GET /api/events/stream": plain(query={"until": "2026-01-01T00:00:00Z"}),
+    "GET /api/events/stream": made(lambda _: Ask(query={"until": "2026-01-01T00:00:00Z"})),
     "GET /api/invitations": plain(),
     "POST /api/invitations": made(lambda _: Ask(json={"email": f"{new_id()}@example.com"})),
     "DELETE /api/invitations/{invitationId}": made(
