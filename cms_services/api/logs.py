@@ -13,11 +13,12 @@ from cms_services.settings import current_settings
 from cms_services.vocabulary import LogLevel, Permission, Relation
 from cms_services.web.envelope import JSON_TYPE
 from cms_services.web.limits import DOWNLOAD, INGEST
-from cms_services.web.log_streams import EVENT_STREAM, export_logs, tail_logs
+from cms_services.web.log_streams import export_logs, tail_logs
 from cms_services.web.operations import operation
 from cms_services.web.schemas import logs as schemas
 from cms_services.web.schemas.ingest import IngestOut
 from cms_services.web.schemas.log_batches import JSON_LINES, Batch, read_batch
+from cms_services.web.streams import EVENT_STREAM
 from cms_services.web.transactions import writing
 
 logs = Blueprint("logs", __name__, url_prefix="/api/services/<service_id>")

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import structlog
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app
 from flask.globals import request_ctx
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,7 +30,13 @@ from cms_services.web.envelope import WireJSON
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.records import EventOut
 from cms_services.web.stopping import stopping
-from cms_services.web.streams import Streams, current_streams, event_stream, with_heartbeats
+from cms_services.web.streams import (
+    Streams,
+    current_streams,
+    event_stream,
+    last_event_id,
+    with_heartbeats,
+)
 from cms_services.web.transactions import reading
 
 log = structlog.get_logger()
@@ -215,12 +221,6 @@ def follow_events(actor: Actor, until: datetime | None) -> Response:
         raise NotReady("You follow with as many streams as one caller may have; close some.")
     pieces = feed.follow(follower, last_event_id(), until, _right_of_caller(actor))
     return event_stream(streams, pieces)
-
-
-def last_event_id() -> int | None:
-    """The number of the last event that the reader got, where it comes back."""
-    told = request.headers.get("Last-Event-ID", "")
-    return int(told) if told.isascii() and told.isdecimal() and len(told) <= 18 else None
 
 
 def _current_feed(streams: Streams) -> Feed:

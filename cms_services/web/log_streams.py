@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from flask import Response, current_app, request, stream_with_context
+from flask import Response, current_app, stream_with_context
 from sqlalchemy.exc import SQLAlchemyError
 
 from cms_services.actor import Actor
@@ -24,9 +24,9 @@ from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.log_batches import JSON_LINES
 from cms_services.web.schemas.logs import LogEntryOut
 from cms_services.web.stopping import stopping
+from cms_services.web.streams import EVENT_STREAM, last_event_id
 from cms_services.web.transactions import reading
 
-EVENT_STREAM = "text/event-stream"
 _PAGE = 1000
 _POLL_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 15
@@ -65,7 +65,7 @@ def tail_logs(actor: Actor, service_id: str, wanted: dict[str, Any]) -> Response
     """
     with reading():
         service = load_service(actor, service_id)
-        tail = Tail(filter_of(service.id, **wanted), _last_event_id())
+        tail = Tail(filter_of(service.id, **wanted), last_event_id())
     tails = _tails()
     tails.begin()
     events = _events(service_id, tail, wanted["until"])
@@ -135,11 +135,6 @@ def _as_events(entries: list[dict[str, Any]]) -> bytes:
         f"id: {entry['id']}\ndata: ".encode() + WireJSON.to_bytes(entry) + b"\n\n"
         for entry in entries
     )
-
-
-def _last_event_id() -> int | None:
-    told = request.headers.get("Last-Event-ID", "")
-    return int(told) if told.isascii() and told.isdecimal() and len(told) <= 18 else None
 
 
 def _is_past(until: datetime | None) -> bool:

@@ -201,6 +201,12 @@ def current_streams() -> Streams:
     return PROCESS_STREAMS
 
 
+def last_event_id() -> int | None:
+    """The number of the last event that the reader got, where it comes back."""
+    told = request.headers.get("Last-Event-ID", "")
+    return int(told) if told.isascii() and told.isdecimal() and len(told) <= 18 else None
+
+
 def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
     """An answer of pieces that are whole events, sent as they come."""
     response = Response(_Body(streams, pieces, request.environ), mimetype=EVENT_STREAM)
