@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types format check permissions lock advisories bench clean
+.PHONY: help install run demo test lint types format check permissions lock advisories bench screenshots messages clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|' 2>/dev/null || \
@@ -35,6 +35,14 @@ check: lint types test ## All that CI checks
 
 bench: $(VENV)/.test ## Measure the hot paths against a bare Flask view, and downloads beside them (needs wrk)
 	@$(BIN)/python -m benchmarks.reads_and_creates && $(BIN)/python -m benchmarks.downloads
+
+screenshots: $(VENV)/.test ## Photograph every page at two widths, light and dark, into build/screenshots (needs Chromium)
+	@$(BIN)/python -m tests.browser.screenshots build/screenshots $(PAGES)
+
+messages: $(VENV)/.runtime ## Collect the pages' strings into the catalogues, and compile what is translated
+	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k _n:1,2 --no-location --sort-output --project=cms-services -o cms_services/translations/messages.pot cms_services templates
+	@$(BIN)/pybabel -q update -N --no-fuzzy-matching -i cms_services/translations/messages.pot -d cms_services/translations
+	@$(BIN)/pybabel -q compile -d cms_services/translations
 
 permissions: $(VENV)/.runtime ## Write docs/permissions.md anew from what the code declares
 	@$(BIN)/cms-services permissions docs/permissions.md

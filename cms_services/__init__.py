@@ -9,9 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from cms_services.api import init_api
 from cms_services.bell import Bell
 from cms_services.cli import init_commands
-from cms_services.dashboard.account_pages import account_pages
-from cms_services.dashboard.configuration_pages import configuration_pages
-from cms_services.dashboard.pages import dashboard
+from cms_services.dashboard.blueprints import init_dashboard
 from cms_services.data_folder import (
     encryption_key_file,
     encryption_keys,
@@ -64,9 +62,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     init_health_checks(app, settings)
     init_legacy(app)
     init_api(app)
-    app.register_blueprint(account_pages)
-    app.register_blueprint(dashboard)
-    app.register_blueprint(configuration_pages)
+    init_dashboard(app)
     # After the doors: it wraps views that declare a limit of their own.
     init_limits(app, settings)
     init_commands(app)

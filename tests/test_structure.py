@@ -78,6 +78,7 @@ OPEN_PAGES = {
     "account_pages.register_page",
     "account_pages.reset",
     "account_pages.reset_page",
+    "preferences.prefer",
 }
 
 

@@ -1,0 +1,1 @@
+"""The pages: server-rendered, readable without a script, over the same functions as the API."""

@@ -1,8 +1,10 @@
 """The pages for signing in and out, for forgotten passwords and for new accounts."""
 
 import hmac
+from typing import Any
 
 from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
+from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.accounts.recovery import ask_for_reset, reset_password
@@ -11,6 +13,7 @@ from cms_services.accounts.sessions import end_session
 from cms_services.accounts.sign_in import CheckedPassword, checked_before, renew_hash
 from cms_services.actor import ANONYMOUS, Actor
 from cms_services.clock import now
+from cms_services.dashboard.guards import path_within
 from cms_services.errors import DomainError, Unauthenticated, ValidationFailed
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
@@ -46,7 +49,7 @@ def login() -> AnyResponse:
             with writing():
                 renew_hash(checked)
             _remember_checked(checked.user_id)
-            return redirect(url_for("account_pages.code_page"), 303)
+            return redirect(url_for("account_pages.code_page", **_next()), 303)
         return _signed_in(checked, None)
     except Unauthenticated as error:
         return Response(_login_form(error.message, email), 401)
@@ -57,7 +60,7 @@ def login() -> AnyResponse:
 def code_page() -> str | AnyResponse:
     if "signing_in" not in session:
         return redirect(url_for("account_pages.login_page"), 303)
-    return render_template("login_code.html", actor=None, message=None)
+    return _code_form(None)
 
 
 @account_pages.post("/login/code")
@@ -70,7 +73,7 @@ def login_code() -> AnyResponse:
     except Unauthenticated as error:
         if "signing_in" not in session:
             return Response(_login_form(error.message), 401)
-        return Response(render_template("login_code.html", actor=None, message=error.message), 401)
+        return Response(_code_form(error.message), 401)
 
 
 @account_pages.post("/logout")
@@ -88,7 +91,7 @@ def logout() -> AnyResponse:
 @account_pages.get("/password/forgot")
 @page_for(PUBLIC)
 def forgot_page() -> str:
-    return render_template("password_forgot.html", actor=None, asked=False)
+    return render_template("signing_in/forgot.html", actor=None, asked=False)
 
 
 @account_pages.post("/password/forgot")
@@ -97,14 +100,14 @@ def forgot() -> str:
     refuse_cross_site_change()
     with writing():
         ask_for_reset(_field("email"))
-    return render_template("password_forgot.html", actor=None, asked=True)
+    return render_template("signing_in/forgot.html", actor=None, asked=True)
 
 
 @account_pages.get("/password/reset")
 @page_for(PUBLIC)
 def reset_page() -> str:
     return render_template(
-        "password_reset.html", actor=None, token=request.args.get("token", ""), problems={}
+        "signing_in/reset.html", actor=None, token=request.args.get("token", ""), problems={}
     )
 
 
@@ -118,7 +121,7 @@ def reset() -> AnyResponse:
             reset_password(_nobody(), token, request.form.get("password", ""))
     except ValidationFailed as error:
         page = render_template(
-            "password_reset.html", actor=None, token=token, problems=error.details
+            "signing_in/reset.html", actor=None, token=token, problems=error.details
         )
         return Response(page, 400)
     return redirect(url_for("account_pages.login_page", notice="password"), 303)
@@ -159,25 +162,35 @@ reset.limits = register_account.limits = SIGN_IN  # type: ignore[attr-defined]
 forgot.limits = LETTERS  # type: ignore[attr-defined]
 
 _NOTICES = {
-    "password": "Your new password is set. Sign in with it.",
-    "account": "Your account is made. Sign in.",
+    "password": _("Your new password is set. Sign in with it."),
+    "account": _("Your account is made. Sign in."),
 }
 
 
 def _login_form(message: str | None = None, email: str = "", notice: str | None = None) -> str:
     return render_template(
-        "login.html",
+        "signing_in/login.html",
         actor=None,
         message=message,
         email=email,
         notice=_NOTICES.get(notice or ""),
         registration=current_settings().registration,
+        next=path_within(request.values.get("next")),
+    )
+
+
+def _code_form(message: str | None) -> str:
+    return render_template(
+        "signing_in/code.html",
+        actor=None,
+        message=message,
+        next=path_within(request.values.get("next")),
     )
 
 
 def _register_form(given: dict[str, str], problems: dict[str, list[str]]) -> str:
     return render_template(
-        "register.html",
+        "signing_in/register.html",
         actor=None,
         given=given,
         problems=problems,
@@ -189,7 +202,17 @@ def _signed_in(checked: CheckedPassword, code: str | None) -> AnyResponse:
     with writing():
         begun = begin_session_of(_nobody(), checked, code).id
     sign_in(begun)
-    return redirect(url_for("dashboard.services"), 303)
+    return redirect(_wanted_page(), 303)
+
+
+def _wanted_page() -> str:
+    """The page that somebody was on the way to before signing in."""
+    return path_within(request.values.get("next")) or url_for("service_list.services")
+
+
+def _next() -> dict[str, Any]:
+    wanted = path_within(request.values.get("next"))
+    return {} if wanted is None else {"next": wanted}
 
 
 def _remember_checked(user_id: str) -> None:

@@ -1,7 +1,7 @@
 """The page on which a service's configuration is edited as JSON. It works without JavaScript."""
 
 import orjson
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
@@ -9,24 +9,19 @@ from cms_services.catalogue.access import load_row, load_service
 from cms_services.catalogue.models import Service
 from cms_services.configuration.history import replace_configuration
 from cms_services.configuration.secrets import masked
+from cms_services.dashboard.guards import signed_in_page
+from cms_services.dashboard.service_frame import render_service_page
 from cms_services.errors import Conflict, MalformedBody, ValidationFailed
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.bodies import parse_json_object
-from cms_services.web.caller import current_actor
-from cms_services.web.cross_site import refuse_cross_site_change
-from cms_services.web.permissions import page_for
 from cms_services.web.transactions import reading, writing
 
 configuration_pages = Blueprint("configuration_pages", __name__)
 
 
 @configuration_pages.get("/services/<service_id>/configuration")
-@page_for(Permission.SERVICES_WRITE, Relation.EDITOR)
-def edit(service_id: str) -> str | AnyResponse:
-    actor = current_actor()
-    if not actor.is_signed_in:
-        return redirect(url_for("account_pages.login_page"), 303)
-    actor.require(Permission.SERVICES_WRITE)
+@signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
+def edit(actor: Actor, service_id: str) -> str:
     with reading():
         service = load_service(actor, service_id)
         load_row(actor, service.id, for_change=True)
@@ -34,11 +29,8 @@ def edit(service_id: str) -> str | AnyResponse:
 
 
 @configuration_pages.post("/services/<service_id>/configuration")
-@page_for(Permission.SERVICES_WRITE, Relation.EDITOR)
-def save(service_id: str) -> str | AnyResponse:
-    refuse_cross_site_change()
-    actor = current_actor()
-    actor.require(Permission.SERVICES_WRITE)
+@signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
+def save(actor: Actor, service_id: str) -> AnyResponse:
     typed = request.form.get("document", "")
     try:
         with writing():
@@ -51,7 +43,7 @@ def save(service_id: str) -> str | AnyResponse:
             service = load_service(actor, service_id)
             page = _page(actor, service, typed, error)
         return Response(page, 409 if isinstance(error, Conflict) else 400)
-    return redirect(url_for("dashboard.service", service_id=number), 303)
+    return redirect(url_for("service_pages.overview", service_id=number), 303)
 
 
 def _require_version(service: Service) -> None:
@@ -70,10 +62,10 @@ def _page(
     error: ValidationFailed | MalformedBody | Conflict | None = None,
 ) -> str:
     """The form, with what was typed and what is wrong with it; a conflict shows what is saved."""
-    return render_template(
-        "configuration.html",
-        actor=actor,
-        service=service,
+    return render_service_page(
+        "service/configuration.html",
+        actor,
+        service,
         typed=typed,
         message=error.message if error else None,
         problems=error.details if isinstance(error, ValidationFailed) else {},

@@ -19,10 +19,26 @@ def browser(client: FlaskClient, alice: Person) -> FlaskClient:
 
 
 class TestSigningIn:
-    @pytest.mark.parametrize("path", ["/", "/services/1"])
-    def test_a_stranger_is_led_to_the_form(self, client: FlaskClient, path: str) -> None:
-        answer = client.get(path)
+    def test_a_stranger_is_led_to_the_form_and_back(
+        self, client: FlaskClient, alice: Person
+    ) -> None:
+        answer = client.get("/")
         assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+        answer = client.get("/services/1?tab=x")
+        assert answer.headers["Location"] == "/login?next=/services/1?tab%3Dx"
+        form = client.get(answer.headers["Location"]).text
+        assert '<input type="hidden" name="next" value="/services/1?tab=x">' in form
+        given = {"email": alice.email, "password": PASSWORD, "next": "/services/1?tab=x"}
+        assert client.post("/login", data=given).headers["Location"] == "/services/1?tab=x"
+
+    @pytest.mark.parametrize(
+        "elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "x", "/\n//e"]
+    )
+    def test_nobody_is_led_to_another_site(
+        self, client: FlaskClient, alice: Person, elsewhere: str
+    ) -> None:
+        given = {"email": alice.email, "password": PASSWORD, "next": elsewhere}
+        assert client.post("/login", data=given).headers["Location"] == "/"
 
     def test_a_wrong_password_keeps_the_address_and_says_so(
         self, client: FlaskClient, alice: Person
@@ -61,7 +77,7 @@ class TestTheList:
             alice.new_service(name=f"Service {number:02}", type=("api", "vps")[number % 2])
         first = browser.get("/").text
         assert first.count("<tr>") == 51
-        following = re.search(r'class="button" href="([^"]+)"', first)
+        following = re.search(r'class="button quiet" href="([^"]+)"', first)
         assert following
         assert "Service 50" in browser.get(following[1].replace("&amp;", "&")).text
         assert browser.get("/?type=vps&status=active").text.count("<tr>") == 26

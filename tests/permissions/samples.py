@@ -359,6 +359,7 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /login/code": plain(),
     "POST /login/code": Sample(_page_of_second_factor),
     "POST /logout": by_double(),
+    "POST /preferences": made(lambda _: Ask(form={"theme": "dark"})),
     "GET /password/forgot": plain(),
     "POST /password/forgot": with_account(lambda _, who: Ask(form={"email": who.email})),
     "GET /password/reset": plain(),

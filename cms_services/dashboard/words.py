@@ -1,0 +1,79 @@
+"""The words of the domain as pages say them, in the language of the page."""
+
+from collections.abc import Callable, Iterable
+
+from flask_babel import lazy_gettext as _
+from flask_babel.speaklater import LazyString
+
+from cms_services.vocabulary import Family, HealthStatus, ProjectRole, Role, ServiceType, Status
+
+_STATUSES: dict[str, LazyString] = {
+    Status.ACTIVE: _("active"),
+    Status.INACTIVE: _("inactive"),
+    Status.MAINTENANCE: _("maintenance"),
+    Status.SUSPENDED: _("suspended"),
+    Status.CANCELLED: _("cancelled"),
+}
+_HEALTH: dict[str, LazyString] = {
+    HealthStatus.HEALTHY: _("healthy"),
+    HealthStatus.DEGRADED: _("degraded"),
+    HealthStatus.UNHEALTHY: _("unhealthy"),
+    HealthStatus.UNKNOWN: _("unknown"),
+}
+_TYPES: dict[str, LazyString] = {
+    ServiceType.API: _("API"),
+    ServiceType.DATA: _("Data"),
+    ServiceType.INTEGRATION: _("Integration"),
+    ServiceType.UTILITY: _("Utility"),
+    ServiceType.HOSTING: _("Hosting"),
+    ServiceType.KUBERNETES: _("Kubernetes"),
+    ServiceType.DATABASE: _("Database"),
+    ServiceType.DOMAIN: _("Domain"),
+    ServiceType.VPS: _("VPS"),
+    ServiceType.CLOUD: _("Cloud"),
+}
+_FAMILIES: dict[str, LazyString] = {
+    Family.COMPONENT: _("Components"),
+    Family.SUBSCRIPTION: _("Subscriptions"),
+}
+_ROLES: dict[str, LazyString] = {
+    Role.ADMIN: _("admin"),
+    Role.USER: _("user"),
+    Role.GUEST: _("guest"),
+    ProjectRole.OWNER: _("owner"),
+    ProjectRole.EDITOR: _("editor"),
+    ProjectRole.VIEWER: _("viewer"),
+}
+
+# Icons of static/vendor/icons.svg.
+_TYPE_ICONS: dict[str, str] = {
+    ServiceType.API: "server",
+    ServiceType.DATA: "folder-cog",
+    ServiceType.INTEGRATION: "git-merge",
+    ServiceType.UTILITY: "wrench",
+    ServiceType.HOSTING: "globe",
+    ServiceType.KUBERNETES: "box",
+    ServiceType.DATABASE: "database",
+    ServiceType.DOMAIN: "at-sign",
+    ServiceType.VPS: "cpu",
+    ServiceType.CLOUD: "cloud",
+}
+
+
+def _said_by(words: dict[str, LazyString]) -> Callable[[str], str]:
+    return lambda word: str(words.get(word, word))
+
+
+WORD_FILTERS: dict[str, Callable[[str], str]] = {
+    "status_word": _said_by(_STATUSES),
+    "health_word": _said_by(_HEALTH),
+    "type_word": _said_by(_TYPES),
+    "family_word": _said_by(_FAMILIES),
+    "role_word": _said_by(_ROLES),
+    "type_icon": lambda word: _TYPE_ICONS.get(word, "box"),
+}
+
+
+def choices(words: Iterable[str], filter_name: str) -> list[tuple[str, str]]:
+    """Words with what a filter makes of them, for a selection."""
+    return [(str(word), WORD_FILTERS[filter_name](word)) for word in words]
