@@ -31,9 +31,6 @@ EVENT_STREAM = "text/event-stream"
 CAN_HAND_OVER = "cms_services.can_hand_over"
 # How soon a browser comes back after the connection was lost.
 _RECONNECT_MILLISECONDS = 3000
-# Proxies close connections that say nothing for a minute.
-_HEARTBEAT_SECONDS = 15.0
-_HEARTBEAT = b": still here\n\n"
 # A reader that takes nothing for so long is gone, or as good as gone.
 _WRITE_SECONDS = 30.0
 _STOP_CHECK_SECONDS = 0.25
@@ -201,12 +198,6 @@ def current_streams() -> Streams:
     return PROCESS_STREAMS
 
 
-def last_event_id() -> int | None:
-    """The number of the last event that the reader got, where it comes back."""
-    told = request.headers.get("Last-Event-ID", "")
-    return int(told) if told.isascii() and told.isdecimal() and len(told) <= 18 else None
-
-
 def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
     """An answer of pieces that are whole events, sent as they come."""
     response = Response(_Body(streams, pieces, request.environ), mimetype=EVENT_STREAM)
@@ -214,16 +205,3 @@ def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
     # nginx would hold events back until it has a buffer full of them.
     response.headers["X-Accel-Buffering"] = "no"
     return response
-
-
-async def with_heartbeats(queue: "asyncio.Queue[T | None]") -> AsyncIterator[T | bytes]:
-    """What is put into a queue until None is, and a sign of life where nothing is for long."""
-    while True:
-        try:
-            found = await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
-        except TimeoutError:
-            yield _HEARTBEAT
-            continue
-        if found is None:
-            return
-        yield found
