@@ -6,6 +6,7 @@ piece on, and so stands for one connection.
 """
 
 import asyncio
+import resource
 import socket
 import threading
 import time
@@ -35,6 +36,9 @@ _RECONNECT_MILLISECONDS = 3000
 _WRITE_SECONDS = 30.0
 _STOP_CHECK_SECONDS = 0.25
 _MOST = 4000
+# Open files that everything else in a process may need: requests on their way, databases.
+_OTHER_FILES = 768
+_LEAST = 16
 _DATABASE_THREADS = 2
 
 _OPEN = Gauge("cms_event_streams", "Event streams that are open", multiprocess_mode="livesum")
@@ -71,7 +75,7 @@ class Streams:
 
     def require_room(self) -> None:
         """Raise NotReady where this process has as many streams as it may."""
-        if len(self._tasks) >= _MOST:
+        if len(self._tasks) >= _most():
             raise NotReady("As many streams as can be open at once are; try again shortly.")
 
     def adopt(self, sock: socket.socket, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
@@ -112,6 +116,14 @@ class Streams:
         _OPEN.inc()
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: _OPEN.dec())
+
+
+def _most() -> int:
+    """How many streams a process may have, each of which is an open file."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MOST if files == resource.RLIM_INFINITY else min(_MOST, max(_LEAST, files - _OTHER_FILES))
+    )
 
 
 async def _write_all(sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
