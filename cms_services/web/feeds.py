@@ -170,13 +170,16 @@ class Feed(ABC, Generic[F]):
             if follower.start is None:
                 return
             async for piece in self.missed(follower, follower.start):
+                yield piece
                 if not follower.may_go_on:
                     return
-                yield piece
             if stopping.is_set() or follower.seconds_left <= 0:
                 return
             async for piece in follower.pieces():
                 yield piece
+        except SQLAlchemyError:
+            # It comes back for what it missed.
+            log.warning("what was missed could not be read", exc_info=True)
         finally:
             watch.cancel()
             self._followers.discard(follower)

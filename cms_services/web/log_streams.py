@@ -1,7 +1,7 @@
 """A service's log as a file of JSON lines, and as server-sent events while it is written."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -71,6 +71,26 @@ class Tail(Follower):
         self.wanted = wanted
 
 
+class Known:
+    """The newest entries that some tails were told: one may be among the numbers of two blocks."""
+
+    def __init__(self, tails: Iterable[Tail]) -> None:
+        self._tails = frozenset(tails)
+        self._entries: dict[int, None] = {}
+
+    def to(self, tails: Iterable[Tail]) -> "Known":
+        """What these know, nothing where one of them has just come."""
+        return self if self._tails.issuperset(tails) else Known(tails)
+
+    def fresh(self, entries: Sequence[AnyRow]) -> list[AnyRow]:
+        """Those of some entries that were not told, from now on known."""
+        found = [entry for entry in entries if entry.id not in self._entries]
+        self._entries.update(dict.fromkeys(entry.id for entry in found))
+        for number in list(islice(self._entries, max(0, len(self._entries) - _MOST_KNOWN))):
+            del self._entries[number]
+        return found
+
+
 class LogFeed(Feed[Tail]):
     """New entries of all services that are followed.
 
@@ -84,8 +104,7 @@ class LogFeed(Feed[Tail]):
 
     def __init__(self, app: Flask, streams: Streams) -> None:
         super().__init__(app, streams)
-        # By filters, the newest entries that were told: one may be in two blocks' numbers.
-        self._known: dict[Filter, dict[int, None]] = {}
+        self._known: dict[Filter, Known] = {}
 
     def rows(self) -> AnySelect:
         return stored_blocks()
@@ -96,18 +115,17 @@ class LogFeed(Feed[Tail]):
         tails: dict[Filter, list[Tail]] = defaultdict(list)
         for tail in followers:
             tails[tail.wanted].append(tail)
-        self._known = {wanted: self._known.get(wanted, {}) for wanted in tails}
+        self._known = {
+            wanted: self._known[wanted].to(of_filter) if wanted in self._known else Known(of_filter)
+            for wanted, of_filter in tails.items()
+        }
         blocks: dict[str, list[AnyRow]] = defaultdict(list)
         for row in rows:
             blocks[row.service_id].append(row)
         told = []
         for wanted, of_filter in tails.items():
-            known = self._known[wanted]
-            entries = entries_of_blocks(blocks.get(wanted.service_id, ()), wanted)
-            entries = [entry for entry in entries if entry.id not in known]
-            known.update(dict.fromkeys(entry.id for entry in entries))
-            for number in list(islice(known, max(0, len(known) - _MOST_KNOWN))):
-                del known[number]
+            found = entries_of_blocks(blocks.get(wanted.service_id, ()), wanted)
+            entries = self._known[wanted].fresh(found)
             if entries:
                 told.append(Told(_as_events(entries, marks[-1]), of_filter))
         return told

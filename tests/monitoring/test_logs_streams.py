@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 
 from cms_services.clock import now, to_wire
 from cms_services.extensions import db
@@ -45,15 +45,28 @@ def send(person: Person, path: str, *messages: str, **fields: Any) -> None:
     assert data_of(person.post(path, json={"entries": entries}), 202)["rejected"] == []
 
 
+def entry_of(service: str, message: str) -> dict[str, Any]:
+    return {"service_id": service, "client_id": None, "at": now(), "level": "info",
+            "message": message, "source": "", "attributes": {}, "trace_id": None,
+            "terms": terms_of(message, {}), "size": len(message)}  # fmt: skip
+
+
 @contextmanager
 def stored_late(app: Flask, service: str, message: str) -> Iterator[Any]:
     """An entry that has its number, and that nobody sees before the transaction commits."""
-    entry = {"service_id": service, "client_id": None, "at": now(), "level": "info",
-             "message": message, "source": "", "attributes": {}, "trace_id": None,
-             "terms": terms_of(message, {}), "size": len(message)}  # fmt: skip
     with app.app_context(), db.engine.connect() as connection:
-        insert_entries(connection, service, [entry])
+        insert_entries(connection, service, [entry_of(service, message)])
         yield connection
+
+
+def store_under(app: Flask, service: str, *numbers: int) -> None:
+    """A block of entries under these numbers, as where two are stored at the same moment."""
+    entries = [entry_of(service, str(each)) | {"id": each} for each in numbers]
+    block = {"service_id": service, "first_id": numbers[0], "last_id": numbers[-1],
+             "first_at": now(), "last_at": now(), "terms": ""}  # fmt: skip
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(insert(LogEntry), entries)
+        connection.execute(insert(LogBlock), block)
 
 
 def messages_of(part: bytes) -> list[str]:
@@ -112,6 +125,19 @@ class TestFollowing:
             assert messages_of(next(parts)) == ["timeout"]
             send(alice, path, "timeout 3", level="error", attributes={"a": 1})
             assert messages_of(next(parts)) == ["timeout 3"]
+
+    def test_an_entry_among_the_numbers_of_two_blocks_comes_once(
+        self, app: Flask, alice: Person, service: str, path: str
+    ) -> None:
+        with following(app, alice, f"{path}/tail") as parts:
+            next(parts)
+            # From here on it is told by looks.
+            send(alice, path, "before")
+            next(parts)
+            store_under(app, service, 11, 13)
+            assert messages_of(next(parts)) == ["11", "13"]
+            store_under(app, service, 12, 14)
+            assert messages_of(next(parts)) == ["12", "14"]
 
     def test_words_that_nothing_can_have_find_nothing(
         self, app: Flask, alice: Person, path: str
