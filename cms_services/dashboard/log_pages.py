@@ -62,6 +62,36 @@ class _Asked:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An attribute of an entry, and the page of those that have the same; none for a list."""
+
+    name: str
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry as the page shows it."""
+
+    id: int
+    at: datetime
+    level: str
+    message: str
+    source: str
+    told: list[Told]
+
+    @property
+    def wire_time(self) -> str:
+        """As the API tells it, so that a script can compare it with what comes later."""
+        return to_wire(self.at)
+
+    @property
+    def shown_time(self) -> str:
+        return self.at.isoformat(sep=" ", timespec="milliseconds")[:23]
+
+
 @log_pages.get("/services/<service_id>/logs")
 @signed_in_page(Permission.SERVICES_READ, Relation.VIEWER)
 def logs(actor: Actor, service_id: str) -> str:
@@ -79,7 +109,7 @@ def logs(actor: Actor, service_id: str) -> str:
             "service/logs.html",
             actor,
             service,
-            page=page,
+            lines=[_line(row, number, asked) for row in page.items],
             asked=asked,
             problems=problems,
             levels=[(str(value), words) for value, words in _LEVELS],
@@ -89,25 +119,39 @@ def logs(actor: Actor, service_id: str) -> str:
             tail_url=_address("logs.follow_logs", number, asked, "since"),
             entries_url=_address("logs.show_logs", number, asked),
             export_url=_address("logs.download_logs", number, asked),
-            attributes_of=_told,
-            narrowed=lambda **more: _narrowed(number, asked, **more),
-            older_url=_narrowed(number, asked, cursor=page.next_cursor or ""),
+            own_url=_narrowed(number, asked),
+            older_url=page.next_cursor and _narrowed(number, asked, cursor=page.next_cursor),
         )
 
 
-def _told(attributes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, bool]]:
+def _line(row: AnyRow, number: str, asked: _Asked) -> Line:
+    # Columns as lists read them: without a zone, and documents as their text.
+    at = row.at.replace(tzinfo=UTC)
+    document = orjson.loads(row.attributes) if isinstance(row.attributes, str) else row.attributes
+    told = [
+        Told(name, text, _narrowed(number, asked, attribute=f"{name}:{text}") if is_sought else "")
+        for name, text, is_sought in _flat(document or {})
+    ]
+    if row.trace_id:
+        url = _narrowed(number, asked, traceId=row.trace_id)
+        told.insert(0, Told("traceId", row.trace_id, url))
+    return Line(row.id, at, row.level, row.message, row.source, told)
+
+
+def _flat(attributes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, bool]]:
     """Each attribute, those within objects by dotted names, and whether it can be searched for."""
     for name, value in attributes.items():
         if isinstance(value, dict):
-            yield from _told(value, f"{prefix}{name}.")
+            yield from _flat(value, f"{prefix}{name}.")
         else:
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
             yield f"{prefix}{name}", text, not isinstance(value, list)
 
 
 def _asked() -> _Asked:
-    typed = {name: request.args.get(name, "").strip() for name in (*_FIELDS, "within")}
-    attributes = [each.strip() for each in request.args.getlist("attribute") if each.strip()]
+    typed = {name: _clean(request.args.get(name, "")) for name in (*_FIELDS, "within")}
+    given = map(_clean, request.args.getlist("attribute"))
+    attributes = [each for each in given if each]
     query: dict[str, Any] = {name: typed[name] for name in _FIELDS if typed[name]}
     for name in ("since", "until"):
         if name in query:
@@ -117,6 +161,11 @@ def _asked() -> _Asked:
     if typed["within"] and "since" not in query:
         query["since"] = _since(typed["within"])
     return _Asked(typed, attributes, query)
+
+
+def _clean(typed: str) -> str:
+    """Without what no entry can have, and some databases refuse to look for."""
+    return typed.replace("\x00", "").strip()
 
 
 def _wanted(asked: _Asked) -> dict[str, Any]:

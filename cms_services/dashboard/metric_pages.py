@@ -142,6 +142,8 @@ def _unit(name: str) -> str:
 def _number(value: float, unit: str) -> str:
     if unit == _SHARE:
         return str(format_percent(value, "0.##%"))
+    if unit == "%":
+        return str(format_percent(value / 100, "0.##%"))
     # Four digits say enough, and whole numbers stay whole.
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
     return f"{format_decimal(round(value, digits))} {unit}".rstrip()

@@ -112,11 +112,11 @@ class LogTail extends HTMLElement {
 
   /** Put an entry where it belongs; one that was sent late stands below newer ones. */
   insert(entry) {
-    const item = this.made(entry);
     const at = Date.parse(entry.timestamp);
     let next = this.list.firstElementChild;
     while (next && Date.parse(next.dataset.at) > at) next = next.nextElementSibling;
-    this.list.insertBefore(item, next);
+    // What is older than all that is shown stands on a later page.
+    if (next || !this.querySelector("[data-older]")) this.list.insertBefore(this.made(entry), next);
   }
 
   trim() {

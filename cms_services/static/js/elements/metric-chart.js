@@ -6,7 +6,7 @@ import { lookAgain } from "../live.js";
 const VENDOR = new URL("../../vendor/", import.meta.url).href;
 const REFRESH_MILLISECONDS = 30_000;
 const LATE_MILLISECONDS = 200;
-const HEIGHT = 210;
+const HEIGHT = 200;
 const SERIES = ["value", "p50", "p95", "p99"];
 
 let loading = null;
@@ -222,7 +222,7 @@ class Plot {
       legend: { show: false },
       scales: { x: { auto: false }, y: { range: (_, min, max) => room(min, max) } },
       axes: [
-        { ...axis, space: 70, values: (_, splits, __, ___, increment) => splits.map((each) => this.timeOf(each, increment)) },
+        { ...axis, size: 34, space: 70, values: (_, splits, __, ___, increment) => splits.map((each) => this.timeOf(each, increment)) },
         { ...axis, size: 64, values: (_, splits) => splits.map((each) => this.short(each)) },
       ],
       series: [{}, ...used.map((series) => {
@@ -281,13 +281,18 @@ class Plot {
 
   told(value) {
     if (value == null) return "–";
-    if (this.unit === "share") return this.number(value, { style: "percent", maximumFractionDigits: 2 });
-    return `${this.number(value, { maximumSignificantDigits: 4 })} ${this.unit}`.trim();
+    const percent = this.percent(value);
+    return percent ?? `${this.number(value, { maximumSignificantDigits: 4 })} ${this.unit}`.trim();
   }
 
   short(value) {
-    if (this.unit === "share") return this.number(value, { style: "percent", maximumFractionDigits: 2 });
-    return this.number(value, { notation: "compact", maximumSignificantDigits: 3 });
+    return this.percent(value) ?? this.number(value, { notation: "compact", maximumSignificantDigits: 3 });
+  }
+
+  /** In percent, where that is the unit; null where it is not. */
+  percent(value) {
+    const whole = { share: 1, "%": 100 }[this.unit];
+    return whole ? this.number(value / whole, { style: "percent", maximumFractionDigits: 2 }) : null;
   }
 
   number(value, options) {
