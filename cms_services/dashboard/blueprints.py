@@ -4,7 +4,11 @@ from flask import Flask
 
 from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
+from cms_services.dashboard.download_pages import download_pages
+from cms_services.dashboard.health_pages import health_pages
 from cms_services.dashboard.language import init_language
+from cms_services.dashboard.log_pages import log_pages
+from cms_services.dashboard.metric_pages import metric_pages
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
 from cms_services.dashboard.service_list import service_list
@@ -22,5 +26,9 @@ def init_dashboard(app: Flask) -> None:
         service_list,
         service_pages,
         configuration_pages,
+        download_pages,
+        health_pages,
+        metric_pages,
+        log_pages,
     ):
         app.register_blueprint(pages)

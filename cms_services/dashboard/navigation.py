@@ -27,7 +27,15 @@ _PLACES = (
         _("Services"),
         "box",
         Permission.SERVICES_READ,
-        ("service_list", "service_pages", "configuration_pages"),
+        (
+            "service_list",
+            "service_pages",
+            "configuration_pages",
+            "download_pages",
+            "health_pages",
+            "metric_pages",
+            "log_pages",
+        ),
     ),
 )
 

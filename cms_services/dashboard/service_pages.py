@@ -1,7 +1,5 @@
 """One service: what it is, and its status."""
 
-from typing import Any
-
 from flask import Blueprint, redirect, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
@@ -9,13 +7,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from cms_services.actor import Actor
 from cms_services.catalogue import lifecycle
 from cms_services.catalogue.access import load_service
-from cms_services.catalogue.models import Service
 from cms_services.configuration.secrets import masked
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.service_frame import render_service_page
-from cms_services.downloads.bundles import BUNDLES
-from cms_services.vocabulary import Permission, Relation, Status
+from cms_services.vocabulary import Permission, Relation
 from cms_services.web.transactions import reading, writing
 
 service_pages = Blueprint("service_pages", __name__)
@@ -31,7 +27,6 @@ def overview(actor: Actor, service_id: str) -> str:
             actor,
             service,
             configuration=masked(service.config),
-            downloads=_downloads_of(service),
         )
 
 
@@ -45,20 +40,3 @@ def change_status(actor: Actor, service_id: str, verb: str) -> AnyResponse:
     done = _("Suspended.") if verb == "suspend" else _("Resumed.")
     say(done, undo=url_for("service_pages.change_status", service_id=number, verb=back))
     return redirect(url_for("service_pages.overview", service_id=number), 303)
-
-
-def _downloads_of(service: Service) -> list[dict[str, str]]:
-    """The files that the page offers, with the addresses that they come from."""
-    if service.status == Status.CANCELLED:
-        return []
-    found = []
-    for bundle in BUNDLES.values():
-        of_template = bundle.service_type is None and service.template is not None
-        if not of_template and bundle.service_type != service.type:
-            continue
-        # Several may share their other number.
-        named: dict[str, Any] = {bundle.path_name: service.service_id}
-        for format in bundle.formats:
-            url = url_for(f"downloads.{bundle.name}", **named, format=format)
-            found.append({"url": url, "title": f"Download {bundle.title} ({format.upper()})"})
-    return found

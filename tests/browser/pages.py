@@ -34,5 +34,10 @@ PAGES = (
     Shown("services-none-match", "/?q=nothing-has-this-name"),
     Shown("service", _of("Payment Gateway")),
     Shown("service-configuration", _of("Payment Gateway", "/configuration")),
+    Shown("service-downloads", _of("Payment Gateway", "/downloads")),
+    Shown("service-health", _of("Payment Gateway", "/health")),
+    Shown("service-metrics", _of("Payment Gateway", "/metrics")),
+    Shown("service-logs", _of("Payment Gateway", "/logs")),
+    Shown("service-logs-search", _of("Payment Gateway", "/logs?q=payment&level=warn")),
     Shown("missing", "/services/none"),
 )
