@@ -16,6 +16,7 @@ from cms_services.catalogue.listing import (
 from cms_services.catalogue.models import Service
 from cms_services.catalogue.types import describe_types
 from cms_services.errors import ValidationFailed
+from cms_services.monitoring.health.current import having_health
 from cms_services.provisioning.services import NewService, create_service, update_service
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation, Status
@@ -175,7 +176,9 @@ def _filter(query: dict[str, Any]) -> ServiceFilter:
         statuses=query["status"],
         types=query["type"],
         project=query.get("project"),
+        tag=query.get("tag"),
         q=query["q"],
+        also=having_health(query["health"]) if query.get("health") else None,
     )
 
 

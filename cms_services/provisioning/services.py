@@ -16,6 +16,7 @@ from cms_services.catalogue.identifiers import (
 )
 from cms_services.catalogue.lifecycle import require_not_cancelled, transition
 from cms_services.catalogue.models import Service
+from cms_services.catalogue.tags import put_tags
 from cms_services.clock import now, to_wire
 from cms_services.configuration.documents import Document, merge_patch
 from cms_services.configuration.history import store_configuration
@@ -70,6 +71,7 @@ class NewService:
     start_date: datetime | None = None
     next_billing_date: datetime | None = None
     owner_id: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> "NewService":
@@ -102,7 +104,9 @@ def create_service(actor: Actor, new: NewService) -> Service:
         endpoints=new.endpoints,
         dependencies=new.dependencies,
         config={},
+        tag_rows=[],
     )
+    put_tags(service, new.tags)
     if new.project is not None:
         service.project = project_for_new_service(actor, new.project)
     if family is Family.SUBSCRIPTION:
@@ -148,6 +152,8 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     for name in _PLAIN_FIELDS:
         if name in changes:
             setattr(service, name, changes[name])
+    if "tags" in changes:
+        put_tags(service, changes["tags"])
     if "configuration" in changes:
         _configure(actor, service, changes["configuration"])
     _flush()
@@ -241,5 +247,6 @@ def _shown(service: Service) -> dict[str, Any]:
         "status": service.status,
         "project": service.project_name,
         "template": service.template,
+        "tags": service.tags,
         "configuration": masked(service.config),
     }
