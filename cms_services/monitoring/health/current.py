@@ -45,7 +45,7 @@ _HEALTH = func.coalesce(_CHECKED, _REPORTED, _word(HealthStatus.UNKNOWN))
 _HEALTH_OF = select(_SERVICES.c.id, _HEALTH.label("health")).where(
     _SERVICES.c.id.in_(bindparam("ids", expanding=True))
 )
-_HAS_HEALTH = _HEALTH == bindparam("health")
+_HAS_HEALTH = bindparam("health") == _HEALTH
 
 
 def health_of(service_ids: Collection[str]) -> dict[str, HealthStatus]:
