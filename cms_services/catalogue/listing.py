@@ -77,7 +77,7 @@ SERVICE_COLUMNS = SUBSCRIPTION_COLUMNS + _columns(
     " cancelled_at created_at updated_at"
 )
 _COUNT = (func.count(_service.id),)
-_COUNT_BY_TYPE = (_service.type, func.count(_service.id).label("count"))
+_COUNT_BY_TYPE = (_service.type, func.count(_service.id).label("services"))
 
 
 class _FarFuture(ColumnElement[datetime]):
@@ -205,7 +205,7 @@ def count_by_type(actor: Actor, wanted: ServiceFilter) -> dict[str, int]:
     """How many services there are of each type, as the rest of the filter narrows them."""
     query, values = _narrowed(actor, replace(wanted, types=()), _COUNT_BY_TYPE)
     counted = reader().execute(query.group_by(_service.type), values)
-    return {row.type: row.count for row in counted}
+    return {row.type: row.services for row in counted}
 
 
 def sort_order(sort: str | None) -> tuple[SortKey, ...]:

@@ -68,8 +68,11 @@ def remove_tags(actor: Actor, identifier: str, given: Iterable[str]) -> Service:
 
 
 def tags_in_use(actor: Actor, limit: int) -> Sequence[AnyRow]:
-    """The tags of the services that the caller may read, with `count`; the most used first."""
-    count = func.count().label("count")
+    """The tags of the services that the caller may read, the most used first.
+
+    Each with how many `services` have it.
+    """
+    count = func.count().label("services")
     query = select(_TAGS.c.tag, count).join(_SERVICES, _SERVICES.c.id == _TAGS.c.service_id)
     if not actor.is_admin:
         query = query.where(READABLE).params(readable=actor.own_id)

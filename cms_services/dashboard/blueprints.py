@@ -3,7 +3,9 @@
 from flask import Flask
 
 from cms_services.dashboard.account_pages import account_pages
+from cms_services.dashboard.bulk_pages import bulk_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
+from cms_services.dashboard.create_pages import create_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
@@ -20,6 +22,8 @@ def init_dashboard(app: Flask) -> None:
         account_pages,
         preferences,
         service_list,
+        create_pages,
+        bulk_pages,
         service_pages,
         configuration_pages,
     ):

@@ -62,7 +62,8 @@ class Wanted:
     def from_address(cls) -> Self:
         """What is unknown counts as not asked for, so that old links go on working."""
         given = {
-            name: request.args.get(name, "").replace("\x00", "") for name in cls.__dataclass_fields__
+            name: request.args.get(name, "").replace("\x00", "")
+            for name in cls.__dataclass_fields__
         }
         for name, known in (
             ("family", [*Family]),
