@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
+from cms_services.catalogue.tags import read_tags
 from cms_services.dashboard.forms import REFUSALS, Refusal, read_form, refusal_of, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
@@ -126,9 +127,24 @@ def _read(beginning: _Beginning, given: dict[str, str]) -> NewService:
     for name in _DAYS:
         if given[name]:
             fields[name] = f"{given[name]}T00:00:00Z"
+    return NewService.from_fields(_judged(fields))
+
+
+def _judged(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields as the schema reads them. Raises ValidationFailed with all that is wrong."""
+    problems: dict[str, list[str]] = {}
     if "name" not in fields:
-        raise ValidationFailed({"name": [_("Give the service a name.")]})
-    return NewService.from_fields(read_form(ServiceCreation, fields))
+        problems["name"] = [_("Give the service a name.")]
+        fields = fields | {"name": "-"}
+    read = fields
+    try:
+        read_tags(fields["tags"])
+        read = read_form(ServiceCreation, fields)
+    except ValidationFailed as error:
+        problems |= error.details
+    if problems:
+        raise ValidationFailed(problems)
+    return read
 
 
 def _refusal(error: DomainError) -> Refusal:
@@ -145,21 +161,24 @@ def _refusal(error: DomainError) -> Refusal:
 
 def _form(actor: Actor, beginning: _Beginning, given: dict[str, str], refusal: Refusal) -> str:
     with reading():
+        is_new, problem = _place(actor, given.get("project", "").strip())
         return render_template(
             "services/new.html",
             actor=actor,
             beginning=beginning,
             given=given,
-            refusal=refusal,
+            message=refusal.message,
+            problems=({"project": [problem]} if problem else {}) | dict(refusal.problems),
             projects=writable_project_names(actor, _MOST_PROJECTS),
-            is_new_project=_is_new_project(actor, given.get("project", "").strip()),
+            is_new_project=is_new,
         )
 
 
-def _is_new_project(actor: Actor, name: str) -> bool:
-    if not name or "\x00" in name:
-        return False
+def _place(actor: Actor, project: str) -> tuple[bool, str | None]:
+    """Whether a project of this name would be made, and what stands against using it."""
+    if not project or "\x00" in project:
+        return False, None
     try:
-        return writable_project(actor, name) is None
-    except Forbidden:
-        return False
+        return writable_project(actor, project) is None, None
+    except Forbidden as error:
+        return False, error.message
