@@ -283,9 +283,8 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
-    "POST /api/services/bulk": made(
-        lambda world: Ask(json={"action": "suspend", "serviceIds": [world.new_service().id]})
-    ),
+    # What came of each service is told in the answer; tests/dashboard/test_bulk.py has refusals.
+    "POST /api/services/bulk": plain(action="suspend", serviceIds=["none"]),
     "GET /api/services/active": plain(),
     **{
         f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
@@ -381,15 +380,11 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /register": plain(),
     "POST /register": _register("form"),
     "GET /services/bulk": plain(),
-    "POST /services/bulk": made(
-        lambda world: Ask(form={"action": "suspend", "id": world.new_service().id})
-    ),
+    "POST /services/bulk": made(lambda _: Ask(form={"action": "suspend", "id": "none"})),
     "GET /services/new": plain(),
     "POST /services/new": _new_service_form(),
     "POST /services/new/check": made(
-        lambda world: Ask(
-            query={"type": "api"}, form={"name": "New", "project": world.project.name}
-        )
+        lambda _: Ask(query={"type": "api"}, form={"project": new_id()})
     ),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
