@@ -3,9 +3,11 @@
 from flask import Flask
 
 from cms_services.dashboard.account_pages import account_pages
+from cms_services.dashboard.bulk_pages import bulk_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.download_pages import download_pages
 from cms_services.dashboard.health_pages import health_pages
+from cms_services.dashboard.create_pages import create_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.log_pages import log_pages
 from cms_services.dashboard.metric_pages import metric_pages
@@ -24,6 +26,8 @@ def init_dashboard(app: Flask) -> None:
         account_pages,
         preferences,
         service_list,
+        create_pages,
+        bulk_pages,
         service_pages,
         configuration_pages,
         download_pages,

@@ -16,6 +16,7 @@ from cms_services.catalogue.identifiers import (
 )
 from cms_services.catalogue.lifecycle import require_not_cancelled, transition
 from cms_services.catalogue.models import Service
+from cms_services.catalogue.tags import put_tags, read_tags
 from cms_services.clock import now, to_wire
 from cms_services.configuration.documents import Document, merge_patch
 from cms_services.configuration.history import store_configuration
@@ -23,7 +24,11 @@ from cms_services.configuration.secrets import masked
 from cms_services.configuration.shape import shaped
 from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from cms_services.extensions import db
-from cms_services.projects.sharing import project_for_new_service, role_in_project
+from cms_services.projects.sharing import (
+    project_for_new_service,
+    role_in_project,
+    writable_project,
+)
 from cms_services.scaffolds.templates import get_template
 from cms_services.vocabulary import (
     DEFAULT_ICONS,
@@ -70,6 +75,7 @@ class NewService:
     start_date: datetime | None = None
     next_billing_date: datetime | None = None
     owner_id: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> "NewService":
@@ -86,10 +92,7 @@ def create_service(actor: Actor, new: NewService) -> Service:
     Raises ValidationFailed, Forbidden (a project or an owner that is not the caller's), Conflict.
     """
     family = FAMILY_OF_TYPE[new.type]
-    status = new.status or Status.ACTIVE
-    if status is Status.CANCELLED or status not in TRANSITIONS[family]:
-        possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
-        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+    status = _status_of(new)
     service = Service(
         user_id=_owner_of(actor, new),
         service_id=new_service_number(),
@@ -102,7 +105,9 @@ def create_service(actor: Actor, new: NewService) -> Service:
         endpoints=new.endpoints,
         dependencies=new.dependencies,
         config={},
+        tag_rows=[],
     )
+    put_tags(service, new.tags)
     if new.project is not None:
         service.project = project_for_new_service(actor, new.project)
     if family is Family.SUBSCRIPTION:
@@ -121,6 +126,17 @@ def create_service(actor: Actor, new: NewService) -> Service:
     _configure(actor, service, _first_configuration(new))
     note_change(actor, service, EventType.SERVICE_CREATED, {"after": _shown(service)})
     return service
+
+
+def check_new_service(actor: Actor, new: NewService) -> None:
+    """Raise what create_service() would, but for what the configuration holds; make nothing."""
+    _status_of(new)
+    _owner_of(actor, new)
+    read_tags(new.tags)
+    if new.template is not None:
+        _template_configuration(new.template)
+    if new.project is not None:
+        writable_project(actor, new.project)
 
 
 def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> Service:
@@ -148,6 +164,8 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     for name in _PLAIN_FIELDS:
         if name in changes:
             setattr(service, name, changes[name])
+    if "tags" in changes:
+        put_tags(service, changes["tags"])
     if "configuration" in changes:
         _configure(actor, service, changes["configuration"])
     _flush()
@@ -164,6 +182,15 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
             },
         )
     return service
+
+
+def _status_of(new: NewService) -> Status:
+    family = FAMILY_OF_TYPE[new.type]
+    status = new.status or Status.ACTIVE
+    if status is Status.CANCELLED or status not in TRANSITIONS[family]:
+        possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
+        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+    return status
 
 
 def _owner_of(actor: Actor, new: NewService) -> str:
@@ -241,5 +268,6 @@ def _shown(service: Service) -> dict[str, Any]:
         "status": service.status,
         "project": service.project_name,
         "template": service.template,
+        "tags": service.tags,
         "configuration": masked(service.config),
     }

@@ -26,12 +26,28 @@ def _of(service: str, tab: str = "") -> Callable[[Company], str]:
     return lambda company: f"/services/{company.service(service)['serviceId']}{tab}"
 
 
+def _selected(action: str, *names: str) -> Callable[[Company], str]:
+    def path(company: Company) -> str:
+        ids = "".join(f"&id={company.service(each)['serviceId']}" for each in names)
+        return f"/services/bulk?action={action}{ids}"
+
+    return path
+
+
 PAGES = (
     Shown("sign-in", "/login", "stranger"),
     Shown("forgotten-password", "/password/forgot", "stranger"),
     Shown("new-password", "/password/reset?token=x", "stranger"),
     Shown("services", "/"),
     Shown("services-none-match", "/?q=nothing-has-this-name"),
+    Shown("services-of-a-family", "/?family=subscription&status=all"),
+    Shown(
+        "services-selected", _selected("suspend", "Payment Gateway", "Order Store", "Build Runner")
+    ),
+    Shown("services-tagged", _selected("tag", "Payment Gateway", "Build Runner")),
+    Shown("service-beginnings", "/services/new"),
+    Shown("service-new", "/services/new?template=flask-api"),
+    Shown("service-new-subscription", "/services/new?type=hosting"),
     Shown("service", _of("Payment Gateway")),
     Shown("service-configuration", _of("Payment Gateway", "/configuration")),
     Shown("service-downloads", _of("Payment Gateway", "/downloads")),

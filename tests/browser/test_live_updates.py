@@ -13,7 +13,7 @@ def test_a_status_changes_on_every_open_page(mara: Watched, company: Company) ->
     shown.goto(f"/services/{service['serviceId']}")
     for page in (listed, shown):
         page.evaluate("window.isTheSame = true")
-    row = listed.get_by_role("row", name="Build Runner")
+    row = listed.get_by_role("listitem").filter(has_text="Build Runner")
     expect(row.locator(".badge")).to_have_text("active")
     token = company.token("mara@brightquay.example")
     company.server.post(f"/api/services/{service['id']}/suspend", {}, token)

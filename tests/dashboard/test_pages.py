@@ -67,29 +67,6 @@ class TestSigningIn:
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
 
 
-class TestTheList:
-    def test_an_empty_one_says_what_to_do(self, browser: FlaskClient) -> None:
-        assert "Create the first one" in browser.get("/").text
-        assert "Nothing matches" in browser.get("/?q=x").text
-
-    def test_it_shows_filters_and_pages(self, browser: FlaskClient, alice: Person) -> None:
-        for number in range(51):
-            alice.new_service(name=f"Service {number:02}", type=("api", "vps")[number % 2])
-        first = browser.get("/").text
-        assert first.count("<tr>") == 51
-        following = re.search(r'class="button quiet" href="([^"]+)"', first)
-        assert following
-        assert "Service 50" in browser.get(following[1].replace("&amp;", "&")).text
-        assert browser.get("/?type=vps&status=active").text.count("<tr>") == 26
-        assert browser.get("/?type=nonsense&q=SERVICE+07").text.count("<tr>") == 2
-
-    def test_names_stay_text(self, browser: FlaskClient, alice: Person) -> None:
-        alice.new_service(name="<script>alert(1)</script>")
-        page = browser.get("/").text
-        assert "<script>" not in page
-        assert "&lt;script&gt;" in page
-
-
 class TestOneService:
     def test_it_shows_what_there_is_without_secrets(
         self, browser: FlaskClient, alice: Person

@@ -110,6 +110,15 @@ def new_service(**fields: Any) -> Sample:
     return Sample(ask, own)
 
 
+def _new_service_form() -> Sample:
+    """The same by the form, whose address says what it begins as."""
+
+    def of(project: str) -> Ask:
+        return Ask(query={"type": "api"}, form={"name": "New", "project": project})
+
+    return Sample(lambda world, _: of(world.project.name), lambda world, _: of(new_id()))
+
+
 def action(*, status: Status | None = None, **json: Any) -> Sample:
     """A call of services.php about a new service."""
 
@@ -274,6 +283,8 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
+    # What came of each service is told in the answer; tests/dashboard/test_bulk.py has refusals.
+    "POST /api/services/bulk": plain(action="suspend", serviceIds=["none"]),
     "GET /api/services/active": plain(),
     **{
         f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
@@ -369,6 +380,13 @@ PAGE_SAMPLES: dict[str, Sample] = {
     ),
     "GET /register": plain(),
     "POST /register": _register("form"),
+    "GET /services/bulk": plain(),
+    "POST /services/bulk": made(lambda _: Ask(form={"action": "suspend", "id": "none"})),
+    "GET /services/new": plain(),
+    "POST /services/new": _new_service_form(),
+    "POST /services/new/check": made(
+        lambda _: Ask(query={"type": "api"}, form={"project": new_id()})
+    ),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
     "GET /services/{serviceId}/downloads": of_service(),
