@@ -5,11 +5,14 @@ from flask import Flask
 from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.audit_words import AUDIT_FILTERS
 from cms_services.dashboard.configuration_pages import configuration_pages
+from cms_services.dashboard.dependency_pages import dependency_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
+from cms_services.dashboard.service_audit_pages import service_audit_pages
 from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
+from cms_services.dashboard.service_settings_pages import service_settings_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
 
@@ -23,5 +26,8 @@ def init_dashboard(app: Flask) -> None:
         service_list,
         service_pages,
         configuration_pages,
+        dependency_pages,
+        service_audit_pages,
+        service_settings_pages,
     ):
         app.register_blueprint(pages)

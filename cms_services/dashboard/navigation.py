@@ -27,7 +27,14 @@ _PLACES = (
         _("Services"),
         "box",
         Permission.SERVICES_READ,
-        ("service_list", "service_pages", "configuration_pages"),
+        (
+            "service_list",
+            "service_pages",
+            "configuration_pages",
+            "dependency_pages",
+            "service_audit_pages",
+            "service_settings_pages",
+        ),
     ),
 )
 

@@ -23,3 +23,9 @@ def events_after(sequence: int, limit: int) -> Sequence[AnyRow]:
     """The events behind one, oldest first, of everybody."""
     query = select(*_COLUMNS).where(_EVENTS.c.sequence > sequence)
     return reader().execute(query.order_by(_EVENTS.c.sequence).limit(limit)).all()
+
+
+def latest_events(subject: str, limit: int) -> Sequence[AnyRow]:
+    """The newest events about a thing, newest first, for a caller that may read it."""
+    query = select(*_COLUMNS).where(_EVENTS.c.subject == subject)
+    return reader().execute(query.order_by(_EVENTS.c.sequence.desc()).limit(limit)).all()
