@@ -76,7 +76,7 @@ def overview(actor: Actor, service_id: str) -> str:
             service,
             configuration=masked(service.config),
             downloads=_downloads_of(service),
-            neighbours=neighbours_of(actor, service),
+            neighbours=neighbours_of(actor, service, far=False),
             entries=entries,
             events=events,
             failures=list_log_entries(actor, service.id, limit=_FEW, level=LogLevel.ERROR).items,

@@ -200,7 +200,7 @@ def _page(
         icon_names=sorted(set(DEFAULT_ICONS.values())),
         may_move=may_move(actor, service),
         project_choices=[(name, name) for name in _project_names(actor, service)],
-        missing=neighbours_of(actor, service).missing,
+        missing=neighbours_of(actor, service, far=False).missing,
         tokens=list_ingest_tokens(actor, service.id),
         present=now(),
         made=made,

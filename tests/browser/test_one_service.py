@@ -167,6 +167,8 @@ def test_the_audit_is_filtered_without_a_reload(admin: Watched, company: Company
     expect(page.get_by_text("Service created")).to_have_count(2)
     page.get_by_label("What was done").select_option("Suspended")
     page.get_by_role("button", name="Show").click()
-    expect(page.locator("#audit .trail > li").first).to_contain_text("Not needed before the next release.")
+    expect(page.locator("#audit .trail > li").first).to_contain_text(
+        "Not needed before the next release."
+    )
     expect(page.locator("#audit .trail > li")).to_have_count(1)
     assert page.evaluate("window.isTheSame")

@@ -63,6 +63,19 @@ class TestTheOverview:
         assert "Depends on Store inactive unknown" in page
         assert "No service has the name Nobody." in page
 
+    @pytest.mark.parametrize("name", ["Größe „1“", 'a "b" \\c', "x/y", "100 %_", "i\u0307 🗄"])
+    def test_a_neighbour_is_known_by_whatever_name(
+        self, browser: FlaskClient, alice: Person, name: str
+    ) -> None:
+        service = alice.new_service(name=name)
+        for needed in (name, service["serviceId"], service["id"]):
+            alice.new_service(name=f"By {needed[-9:]}", dependencies=["Other", needed])
+        alice.new_service(name="By none", dependencies=[name + " ", "x" + name])
+        page = browser.get(page_of(service)).text
+        needed_by = page.partition("Needed by")[2].partition("</section>")[0]
+        assert needed_by.count("By ") == 3
+        assert "By none" not in needed_by
+
     def test_the_latest_errors_and_changes_stand_there(
         self, browser: FlaskClient, alice: Person
     ) -> None:

@@ -10,6 +10,7 @@ from cms_services.catalogue.models import Service
 from cms_services.configuration.dependency_graph import (
     Node,
     dependants_of,
+    graph_near,
     graph_of,
     needs_of,
 )
@@ -52,13 +53,20 @@ class Neighbours:
         return [*self.dependants, *self.far_dependants]
 
 
-def neighbours_of(actor: Actor, service: Service) -> Neighbours:
-    """The neighbours of a loaded service; of a cancelled one none, since nothing means it."""
-    graph = graph_of(actor)
+def neighbours_of(actor: Actor, service: Service, *, far: bool = True) -> Neighbours:
+    """The neighbours of a loaded service; of a cancelled one none, since nothing means it.
+
+    Far ones take the graph of all services, so leave them out where they are not shown.
+    """
+    graph = graph_of(actor) if far else graph_near(actor, service)
     node = graph.nodes.get(service.id)
     if node is None:
         return Neighbours()
     needs, dependants = needs_of(graph, node.id), dependants_of(graph, node.id)
+    if not far:
+        # Those next to it can be connected among themselves too.
+        needs = [each for each in needs if each.id in graph.needed_by.get(node.id, ())]
+        dependants = [each for each in dependants if each.id in graph.dependants.get(node.id, ())]
     health = health_of({each.id for each in (*needs, *dependants)})
     edges = {(each.dependant, each.needed): each for each in graph.edges}
 
