@@ -8,19 +8,24 @@ from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.download_pages import download_pages
 from cms_services.dashboard.health_pages import health_pages
 from cms_services.dashboard.create_pages import create_pages
+from cms_services.dashboard.audit_words import AUDIT_FILTERS
+from cms_services.dashboard.configuration_pages import configuration_pages
+from cms_services.dashboard.dependency_pages import dependency_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.log_pages import log_pages
 from cms_services.dashboard.metric_pages import metric_pages
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
+from cms_services.dashboard.service_audit_pages import service_audit_pages
 from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
+from cms_services.dashboard.service_settings_pages import service_settings_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
 
 def init_dashboard(app: Flask) -> None:
     init_language(app)
-    app.jinja_env.filters.update(WORD_FILTERS)
+    app.jinja_env.filters.update(WORD_FILTERS | AUDIT_FILTERS)
     app.context_processor(lambda: {"navigation": navigation, "theme": theme()})
     for pages in (
         account_pages,
@@ -34,5 +39,8 @@ def init_dashboard(app: Flask) -> None:
         health_pages,
         metric_pages,
         log_pages,
+        dependency_pages,
+        service_audit_pages,
+        service_settings_pages,
     ):
         app.register_blueprint(pages)

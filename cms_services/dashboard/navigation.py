@@ -12,31 +12,17 @@ from cms_services.vocabulary import Permission
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry of the navigation; `blueprints` are the pages that lie below it."""
+    """An entry of the navigation; `below` is how the addresses of its pages begin."""
 
     endpoint: str
     label: LazyString
     icon: str
     permission: Permission
-    blueprints: tuple[str, ...]
+    below: str
 
 
 _PLACES = (
-    Place(
-        "service_list.services",
-        _("Services"),
-        "box",
-        Permission.SERVICES_READ,
-        (
-            "service_list",
-            "service_pages",
-            "configuration_pages",
-            "download_pages",
-            "health_pages",
-            "metric_pages",
-            "log_pages",
-        ),
-    ),
+    Place("service_list.services", _("Services"), "box", Permission.SERVICES_READ, "/services"),
 )
 
 
@@ -54,7 +40,8 @@ def navigation(actor: Actor) -> list[Entry]:
             url_for(place.endpoint),
             place.label,
             place.icon,
-            request.blueprint in place.blueprints,
+            request.endpoint == place.endpoint
+            or request.path.startswith((f"{place.below}/", place.below)),
         )
         for place in _PLACES
         if actor.may(place.permission)

@@ -15,3 +15,9 @@ SEQUENCE: ColumnElement[int] = _EVENTS.c.sequence
 def everybodys_events() -> AnySelect:
     """The query of the events, whoever may see them."""
     return select(*_COLUMNS)
+
+
+def latest_events(subject: str, limit: int) -> Sequence[AnyRow]:
+    """The newest events about a thing, newest first, for a caller that may read it."""
+    query = select(*_COLUMNS).where(_EVENTS.c.subject == subject)
+    return reader().execute(query.order_by(_EVENTS.c.sequence.desc()).limit(limit)).all()

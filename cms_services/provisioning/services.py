@@ -203,13 +203,18 @@ def _owner_of(actor: Actor, new: NewService) -> str:
     return new.owner_id
 
 
-def _move(actor: Actor, service: Service, project: str | None) -> None:
-    """Put a service into another project or none, which its editors could steal it by.
-
-    Raises Forbidden for them, and for a project that is not the caller's.
-    """
+def may_move(actor: Actor, service: Service) -> bool:
+    """Whether the caller may put a service elsewhere, which its editors could steal it by."""
     is_owner = role_in_project(actor, service.project_id) is ProjectRole.OWNER
-    if not is_owner and service.user_id != actor.own_id:
+    return is_owner or service.user_id == actor.own_id
+
+
+def _move(actor: Actor, service: Service, project: str | None) -> None:
+    """Put a service into another project or none.
+
+    Raises Forbidden for who may not, and for a project that is not the caller's.
+    """
+    if not may_move(actor, service):
         raise Forbidden("Moving a service takes its owner, or an owner of its project.")
     service.project = project_for_new_service(actor, project) if project is not None else None
 

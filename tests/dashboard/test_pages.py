@@ -67,41 +67,6 @@ class TestSigningIn:
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
 
 
-class TestOneService:
-    def test_it_shows_what_there_is_without_secrets(
-        self, browser: FlaskClient, alice: Person
-    ) -> None:
-        service = alice.new_service(
-            name="Cluster",
-            type="kubernetes",
-            configuration={"environment": {"KEY": {"value": "s3cr3t", "secret": True}}},
-        )
-        page = browser.get(f"/services/{service['serviceId']}").text
-        assert service["clusterId"] in page
-        assert f"/api/services/download/kubernetes/{service['serviceId']}?format=zip" in page
-        assert "encrypted" in page
-        assert "s3cr3t" not in page
-
-    def test_its_buttons_suspend_and_resume_it(self, browser: FlaskClient, alice: Person) -> None:
-        path = f"/services/{alice.new_service(type='vps')['serviceId']}"
-        assert "Suspend</button>" in browser.get(path).text
-        answer = browser.post(f"{path}/suspend")
-        assert (answer.status_code, answer.headers["Location"]) == (303, path)
-        page = browser.get(path).text
-        assert "Resume</button>" in page
-        assert "suspended" in page
-        browser.post(f"{path}/resume")
-        assert "Suspend</button>" in browser.get(path).text
-
-    def test_somebody_elses_is_a_page_that_says_so(
-        self, browser: FlaskClient, charlie: Person
-    ) -> None:
-        path = f"/services/{charlie.new_service()['serviceId']}"
-        for answer in (browser.get(path), browser.post(f"{path}/suspend")):
-            assert answer.status_code == 403
-            assert answer.mimetype == "text/html"
-            assert answer.headers["X-Request-ID"] in answer.text
-        assert browser.get("/services/none").status_code == 404
 
 
 class TestTheConfigurationForm:

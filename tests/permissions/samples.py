@@ -192,6 +192,18 @@ def _configuration_form(world: World, party: Party) -> Ask:
     return Ask(service_path(service), form=form)
 
 
+def _settings_form(world: World, party: Party) -> Ask:
+    service = world.new_service()
+    form = {"name": "Renamed", "icon": "server-outline", "version": world.entity_tag(service)}
+    return Ask(service_path(service), form=form)
+
+
+_SUSPENDING = Sample(
+    lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    about_service=True,
+)
+
+
 def _register(name: str) -> Sample:
     def ask(world: World, party: Party) -> Ask:
         given = {"email": f"{new_id()}@example.com", "name": "New", "password": NEW_PASSWORD}
@@ -395,10 +407,25 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /services/{serviceId}/logs": of_service(),
     "GET /services/{serviceId}/metrics": of_service(),
     "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),
-    "POST /services/{serviceId}/{verb}": Sample(
-        lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    "GET /services/{serviceId}/audit": of_service(),
+    "GET /services/{serviceId}/dependencies": of_service(),
+    "GET /services/{serviceId}/restore": of_service(cancelled=True),
+    "POST /services/{serviceId}/restore": of_service(cancelled=True),
+    "GET /services/{serviceId}/settings": of_service(),
+    "POST /services/{serviceId}/settings": Sample(_settings_form, about_service=True),
+    "GET /services/{serviceId}/settings/tokens": of_service(),
+    "POST /services/{serviceId}/settings/tokens": Sample(
+        lambda world, _: Ask(service_path(world.new_service()), form={"name": "agent"}),
         about_service=True,
     ),
+    "GET /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "POST /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "GET /services/{serviceId}/{verb}": _SUSPENDING,
+    "POST /services/{serviceId}/{verb}": _SUSPENDING,
 }
 
 SAMPLES = ACTION_SAMPLES | ROUTE_SAMPLES | PAGE_SAMPLES

@@ -79,6 +79,13 @@ ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
         "tokenId",
     ): ingest_token_of_another_service,
+    **{
+        (
+            f"{method} /services/{{serviceId}}/settings/tokens/{{tokenId}}/revoke",
+            "tokenId",
+        ): ingest_token_of_another_service
+        for method in ("GET", "POST")
+    },
     (
         "POST /api/services/{serviceId}/heartbeats/{check}",
         "check",
@@ -94,7 +101,10 @@ NOTHING_FOREIGN = (
     ("PUT /api/projects/{projectId}/members/{userId}", "userId"),
     ("DELETE /api/invitations/{invitationId}", "invitationId"),
     ("GET /api/templates/{templateId}", "templateId"),
+    ("GET /services/{serviceId}/{verb}", "verb"),
     ("POST /services/{serviceId}/{verb}", "verb"),
+    ("GET /services/{serviceId}/restore", "serviceId"),
+    ("POST /services/{serviceId}/restore", "serviceId"),
     ("GET /api/services/download/links/{token}", "token"),
     *((name, "userId") for name in SAMPLES if " /api/users/{userId}" in name),
 )
