@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from cms_services.dashboard.account_pages import account_pages
+from cms_services.dashboard.signing_in_pages import signing_in_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.navigation import navigation
@@ -17,7 +17,7 @@ def init_dashboard(app: Flask) -> None:
     app.jinja_env.filters.update(WORD_FILTERS)
     app.context_processor(lambda: {"navigation": navigation, "theme": theme()})
     for pages in (
-        account_pages,
+        signing_in_pages,
         preferences,
         service_list,
         service_pages,

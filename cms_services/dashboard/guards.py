@@ -34,7 +34,7 @@ def signed_in_page(
             if not actor.is_signed_in and request.method == "GET":
                 wanted = request.full_path.rstrip("?")
                 back: dict[str, Any] = {} if wanted == "/" else {"next": wanted}
-                return redirect(url_for("account_pages.login_page", **back), 303)
+                return redirect(url_for("signing_in_pages.login_page", **back), 303)
             actor.require(permission)
             response = make_response(view(actor, *args, **kwargs))
             if request.method == "GET" and response.status_code == 200 and not response.is_streamed:
