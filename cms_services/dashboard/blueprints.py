@@ -2,13 +2,17 @@
 
 from flask import Flask
 
-from cms_services.dashboard.signing_in_pages import signing_in_pages
+from cms_services.dashboard.account_settings_pages import account_settings_pages
+from cms_services.dashboard.admin_pages import admin_pages
+from cms_services.dashboard.audit_pages import audit_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
+from cms_services.dashboard.project_pages import project_pages
 from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
+from cms_services.dashboard.signing_in_pages import signing_in_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
 
@@ -22,5 +26,9 @@ def init_dashboard(app: Flask) -> None:
         service_list,
         service_pages,
         configuration_pages,
+        project_pages,
+        audit_pages,
+        account_settings_pages,
+        admin_pages,
     ):
         app.register_blueprint(pages)

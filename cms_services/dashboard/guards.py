@@ -21,7 +21,8 @@ def signed_in_page(
 ) -> Callable[[Callable[Concatenate[Actor, P], Any]], Callable[P, AnyResponse]]:
     """A page for the signed-in, whose view is called with the actor.
 
-    A stranger is led to the form and back. What is shown has an entity tag, by which a page that
+    A stranger is led to the form and back, and whoever has to set up a second factor first is led
+    to that. What is shown has an entity tag, by which a page that
     looks again hears that nothing has changed (static/js/live.js).
     """
 
@@ -35,6 +36,8 @@ def signed_in_page(
                 wanted = request.full_path.rstrip("?")
                 back: dict[str, Any] = {} if wanted == "/" else {"next": wanted}
                 return redirect(url_for("signing_in_pages.login_page", **back), 303)
+            if request.method == "GET" and actor.lacks_second_factor and not actor.may(permission):
+                return redirect(url_for("account_settings_pages.second_factor"), 303)
             actor.require(permission)
             response = make_response(view(actor, *args, **kwargs))
             if request.method == "GET" and response.status_code == 200 and not response.is_streamed:

@@ -29,6 +29,17 @@ _PLACES = (
         Permission.SERVICES_READ,
         ("service_list", "service_pages", "configuration_pages"),
     ),
+    Place(
+        "project_pages.projects",
+        _("Projects"),
+        "folder",
+        Permission.PROJECTS_READ,
+        ("project_pages",),
+    ),
+    Place("audit_pages.entries", _("Audit"), "history", Permission.AUDIT_READ, ("audit_pages",)),
+    Place(
+        "admin_pages.users", _("Administration"), "users", Permission.USERS_MANAGE, ("admin_pages",)
+    ),
 )
 
 

@@ -164,6 +164,7 @@ forgot.limits = LETTERS  # type: ignore[attr-defined]
 _NOTICES = {
     "password": _("Your new password is set. Sign in with it."),
     "account": _("Your account is made. Sign in."),
+    "ended": _("Your account has ended. An administrator can make it active again."),
 }
 
 
