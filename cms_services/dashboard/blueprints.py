@@ -5,6 +5,7 @@ from flask import Flask
 from cms_services.dashboard.account_settings_pages import account_settings_pages
 from cms_services.dashboard.admin_pages import admin_pages
 from cms_services.dashboard.audit_pages import audit_pages
+from cms_services.dashboard.audit_words import AUDIT_FILTERS
 from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.navigation import navigation
@@ -18,7 +19,7 @@ from cms_services.dashboard.words import WORD_FILTERS
 
 def init_dashboard(app: Flask) -> None:
     init_language(app)
-    app.jinja_env.filters.update(WORD_FILTERS)
+    app.jinja_env.filters.update(WORD_FILTERS | AUDIT_FILTERS)
     app.context_processor(lambda: {"navigation": navigation, "theme": theme()})
     for pages in (
         signing_in_pages,
