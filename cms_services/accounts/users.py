@@ -1,5 +1,6 @@
 """Making, finding and changing accounts."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import exists, func, select
@@ -66,6 +67,11 @@ def id_of_address(email: str) -> str | None:
     """The account with this address; None where there is none, or it is not active."""
     query = select(User.id).where(User.email == normalised_email(email), User.active.is_(True))
     return db.session.scalar(query)
+
+
+def names_of_users(ids: Collection[str]) -> Sequence[AnyRow]:
+    """Accounts by their ids: id and name."""
+    return db.session.execute(select(User.id, User.name).where(User.id.in_(ids))).all()
 
 
 def list_users(

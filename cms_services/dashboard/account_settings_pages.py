@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.accounts import second_factor as second_factors
@@ -41,8 +42,8 @@ from cms_services.web.transactions import reading, writing
 
 account_settings_pages = Blueprint("account_settings_pages", __name__)
 
-# For how many days a token may be valid, to choose from; None for ever.
-_TOKEN_DAYS = (7, 30, 90, 365, None)
+# For how many days a token may be valid, to choose from.
+_TOKEN_DAYS = (7, 30, 90, 365)
 
 
 @account_settings_pages.get("/account")
@@ -97,9 +98,7 @@ def change_password(actor: Actor) -> AnyResponse:
             users.set_password(actor, user, read["new_password"])
     except REFUSALS as error:
         refusal = refusal_of(error)
-        return refusal.page(
-            render_template("account/password.html", actor=actor, refusal=refusal)
-        )
+        return refusal.page(render_template("account/password.html", actor=actor, refusal=refusal))
     say(_("Your password is changed, and all other sign-ins have ended."))
     return redirect(url_for("account_settings_pages.account"), 303)
 
@@ -153,7 +152,7 @@ def confirm_second_factor(actor: Actor) -> str | AnyResponse:
 @account_settings_pages.get("/account/second-factor/recovery-codes")
 @signed_in_page(Permission.ACCOUNT_SECURE)
 def recovery_codes_form(actor: Actor) -> str:
-    return _guarded_form("account/renew_codes.html", actor)
+    return _guarded_form("account/renew_codes.html", actor, Refusal())
 
 
 @account_settings_pages.post("/account/second-factor/recovery-codes")
@@ -170,7 +169,7 @@ def renew_recovery_codes(actor: Actor) -> str | AnyResponse:
 @account_settings_pages.get("/account/second-factor/remove")
 @signed_in_page(Permission.ACCOUNT_SECURE)
 def second_factor_removal(actor: Actor) -> str:
-    return _guarded_form("account/remove_second_factor.html", actor)
+    return _guarded_form("account/remove_second_factor.html", actor, Refusal())
 
 
 @account_settings_pages.post("/account/second-factor/remove")
@@ -264,7 +263,7 @@ def make_token(actor: Actor) -> str | AnyResponse:
 
 def _expiry(days: str) -> str | None:
     """The moment after so many days, as the API takes it; None for ever."""
-    if days not in {str(each) for each in _TOKEN_DAYS if each}:
+    if days not in {str(each) for each in _TOKEN_DAYS}:
         return None
     return (now() + timedelta(days=int(days))).isoformat()
 
@@ -276,8 +275,21 @@ def _token_form(actor: Actor, given: dict[str, str], scopes: list[str], refusal:
         given=given,
         chosen=scopes,
         scopes=[each for each in TOKEN_SCOPES if actor.may(each)],
-        days=_TOKEN_DAYS,
+        day_choices=[
+            (
+                str(days or ""),
+                ngettext("%(num)s day", "%(num)s days", days) if days else _("until it is revoked"),
+            )
+            for days in _TOKEN_DAYS
+        ],
         refusal=refusal,
+        # One that is no scope at all is named by its place.
+        scope_problems=[
+            message
+            for path, messages in refusal.problems.items()
+            if path.partition(".")[0] == "scopes"
+            for message in messages
+        ],
     )
 
 
@@ -303,7 +315,7 @@ def revoke_token(actor: Actor, token_id: str) -> AnyResponse:
 @account_settings_pages.get("/account/deactivate")
 @signed_in_page(Permission.ACCOUNT_SECURE)
 def deactivation_form(actor: Actor) -> str:
-    return _guarded_form("account/deactivate.html", actor)
+    return _guarded_form("account/deactivate.html", actor, Refusal())
 
 
 @account_settings_pages.post("/account/deactivate")
@@ -339,7 +351,7 @@ def _shown_anew(actor: Actor) -> User:
     return user
 
 
-def _guarded_form(template: str, actor: Actor, refusal: Refusal = Refusal()) -> str:
+def _guarded_form(template: str, actor: Actor, refusal: Refusal) -> str:
     """A form that takes the password, and the code where there is a second factor."""
     with reading():
         enabled = second_factors.has_second_factor(users.get_user(actor.own_id))
@@ -362,9 +374,7 @@ def _second_factor(actor: Actor, refusal: Refusal) -> str:
     )
 
 
-def _enrolment(
-    actor: Actor, enrolment: second_factors.Enrolment | None, refusal: Refusal
-) -> str:
+def _enrolment(actor: Actor, enrolment: second_factors.Enrolment | None, refusal: Refusal) -> str:
     return render_template(
         "account/enrolment.html", actor=actor, enrolment=enrolment, refusal=refusal
     )

@@ -1,6 +1,6 @@
 """Projects: making them, sharing them, and who may do what inside."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Select, exists, func, select
@@ -118,6 +118,14 @@ def list_projects(
     return paged(query, _BY_NAME, limit, cursor)
 
 
+def names_of_projects(actor: Actor, ids: Collection[str]) -> Sequence[AnyRow]:
+    """Of projects by their ids those that the caller may read: id and name."""
+    query = select(Project.id, Project.name).where(Project.id.in_(ids))
+    if not actor.is_admin:
+        query = query.where(Project.id.in_(readable_project_ids(actor)))
+    return db.session.execute(query).all()
+
+
 def update_project(actor: Actor, project: Project, changes: dict[str, Any]) -> Project:
     """Rename or describe. Raises Conflict for a taken name."""
     before = _shown(project)
@@ -182,9 +190,7 @@ def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) 
         _note(actor, EventType.PROJECT_MEMBER_SET, project, changes)
 
 
-def set_member_by_address(
-    actor: Actor, project: Project, email: str, role: ProjectRole
-) -> None:
+def set_member_by_address(actor: Actor, project: Project, email: str, role: ProjectRole) -> None:
     """Let the account with this address take part in a project, or change its part.
 
     Raises ValidationFailed where there is none, Conflict for the last owner's demotion.
