@@ -6,9 +6,11 @@ address, and in no page that could be asked for again.
 
 from datetime import timedelta
 
+import segno
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.accounts import second_factor as second_factors
@@ -376,8 +378,20 @@ def _second_factor(actor: Actor, refusal: Refusal) -> str:
 
 def _enrolment(actor: Actor, enrolment: second_factors.Enrolment | None, refusal: Refusal) -> str:
     return render_template(
-        "account/enrolment.html", actor=actor, enrolment=enrolment, refusal=refusal
+        "account/enrolment.html",
+        actor=actor,
+        enrolment=enrolment,
+        code=_qr_code(enrolment.uri) if enrolment else None,
+        refusal=refusal,
     )
+
+
+def _qr_code(text: str) -> Markup:
+    """A QR code as SVG that says its colours itself, since cameras want dark on light."""
+    drawn = segno.make_qr(text, error="m").svg_inline(
+        dark="#000", light="#fff", border=3, omitsize=True, svgclass="qr", lineclass=None
+    )
+    return Markup(drawn)  # noqa: S704 - segno writes figures alone
 
 
 def _recovery_codes(actor: Actor, codes: list[str]) -> str:

@@ -193,8 +193,7 @@ def removal_form(actor: Actor, project_id: str, user_id: str) -> str:
 def remove_member(actor: Actor, project_id: str, user_id: str) -> AnyResponse:
     with writing():
         sharing.remove_member(actor, project_id, user_id)
-        still_sees = sharing.role_in_project(actor, project_id) is not None
-    if not still_sees:
+    if user_id == actor.user_id and not actor.is_admin:
         say(_("You have left the project."))
         return redirect(url_for("project_pages.projects"), 303)
     say(_("Removed from the project."))

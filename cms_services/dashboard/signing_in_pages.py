@@ -17,7 +17,8 @@ from cms_services.dashboard.guards import path_within
 from cms_services.errors import DomainError, Unauthenticated, ValidationFailed
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
-from cms_services.web.caller import current_actor, sign_in, sign_out
+from cms_services.vocabulary import Permission
+from cms_services.web.caller import current_actor, resolve_anew, sign_in, sign_out
 from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.limits import LETTERS, SIGN_IN
@@ -207,8 +208,13 @@ def _signed_in(checked: CheckedPassword, code: str | None) -> AnyResponse:
 
 
 def _wanted_page() -> str:
-    """The page that somebody was on the way to before signing in."""
-    return path_within(request.values.get("next")) or url_for("service_list.services")
+    """The page that somebody was on the way to before signing in, else the first one to see."""
+    actor = resolve_anew()
+    if actor.lacks_second_factor:
+        return url_for("account_settings_pages.second_factor")
+    reads = actor.may(Permission.SERVICES_READ)
+    first = "service_list.services" if reads else "account_settings_pages.account"
+    return path_within(request.values.get("next")) or url_for(first)
 
 
 def _next() -> dict[str, Any]:
