@@ -79,7 +79,8 @@ def entries(actor: Actor) -> str | Response:
     return Response(text, 400) if problems else text
 
 
-@audit_pages.get("/audit/<int:number>")
+# As many as the databases can number.
+@audit_pages.get("/audit/<int(max=9223372036854775807):number>")
 @signed_in_page(Permission.AUDIT_READ, Relation.READABLE)
 def entry(actor: Actor, number: int) -> str:
     with reading():
