@@ -67,17 +67,17 @@ OPEN_OPERATIONS = {
 }
 # Pages that anybody may see; what they change takes a password, a code or the token of a letter.
 OPEN_PAGES = {
-    "account_pages.code_page",
-    "account_pages.forgot",
-    "account_pages.forgot_page",
-    "account_pages.login",
-    "account_pages.login_code",
-    "account_pages.login_page",
-    "account_pages.logout",
-    "account_pages.register_account",
-    "account_pages.register_page",
-    "account_pages.reset",
-    "account_pages.reset_page",
+    "signing_in_pages.code_page",
+    "signing_in_pages.forgot",
+    "signing_in_pages.forgot_page",
+    "signing_in_pages.login",
+    "signing_in_pages.login_code",
+    "signing_in_pages.login_page",
+    "signing_in_pages.logout",
+    "signing_in_pages.register_account",
+    "signing_in_pages.register_page",
+    "signing_in_pages.reset",
+    "signing_in_pages.reset_page",
     "preferences.prefer",
 }
 

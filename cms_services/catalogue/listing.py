@@ -208,6 +208,19 @@ def count_by_type(actor: Actor, wanted: ServiceFilter) -> dict[str, int]:
     return {row.type: row.services for row in counted}
 
 
+def count_by_project(project_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many services projects have in each status, by the projects; none are left out."""
+    query = (
+        select(_service.project_id, _service.status, func.count(_service.id))
+        .where(_service.project_id.in_(project_ids))
+        .group_by(_service.project_id, _service.status)
+    )
+    counts: dict[str, dict[str, int]] = {project_id: {} for project_id in project_ids}
+    for project_id, status, count in reader().execute(query):
+        counts[project_id][status] = count
+    return counts
+
+
 def sort_order(sort: str | None) -> tuple[SortKey, ...]:
     """Read `-nextBilling,name` as an order, with the id as the last word; default: oldest first.
 

@@ -141,6 +141,11 @@ def action_word(action: str) -> str:
     return str(_ACTIONS.get(action, action))
 
 
+def action_choices() -> list[tuple[str, str]]:
+    """All actions with their words, for a selection."""
+    return [(str(action), str(words)) for action, words in _ACTIONS.items()]
+
+
 def field_word(name: str) -> str:
     """The words for a field, or for the field that a place within a configuration begins with."""
     first, dot, rest = name.partition(".")

@@ -23,6 +23,9 @@ class Place:
 
 _PLACES = (
     Place("service_list.services", _("Services"), "box", Permission.SERVICES_READ, "/services"),
+    Place("project_pages.projects", _("Projects"), "folder", Permission.PROJECTS_READ, "/projects"),
+    Place("audit_pages.entries", _("Audit"), "history", Permission.AUDIT_READ, "/audit"),
+    Place("admin_pages.users", _("Administration"), "users", Permission.USERS_MANAGE, "/admin"),
 )
 
 

@@ -1,9 +1,12 @@
-"""What has happened since, for those who follow events as they come."""
+"""What has happened: for those who follow events as they come, and the newest about a thing."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Table, select
 
-from cms_services.database import AnySelect
+from cms_services.database import AnyRow, AnySelect
 from cms_services.events.models import Event
+from cms_services.extensions import reader
 
 _EVENTS: Table = Event.__table__  # type: ignore[assignment]
 _COLUMNS = tuple(

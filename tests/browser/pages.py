@@ -34,6 +34,17 @@ def _selected(action: str, *names: str) -> Callable[[Company], str]:
     return path
 
 
+def _project(company: Company) -> str:
+    token = company.token(company.admin)
+    found = company.server.get("/api/projects?q=tidepool-shop", token).data
+    return str(found[0]["id"])
+
+
+def _mara(company: Company) -> str:
+    found = company.server.get("/api/users?q=mara", company.token(company.admin)).data
+    return str(found[0]["id"])
+
+
 PAGES = (
     Shown("sign-in", "/login", "stranger"),
     Shown("forgotten-password", "/password/forgot", "stranger"),
@@ -65,5 +76,30 @@ PAGES = (
     Shown("service-audit-none", _of("Payment Gateway", "/audit")),
     Shown("service-settings", _of("Payment Gateway", "/settings")),
     Shown("service-new-token", _of("Payment Gateway", "/settings/tokens")),
+    Shown("projects", "/projects"),
+    Shown("projects-none-match", "/projects?q=nothing-has-this-name"),
+    Shown("project", lambda company: f"/projects/{_project(company)}"),
+    Shown("project-new", "/projects/new"),
+    Shown("project-edit", lambda company: f"/projects/{_project(company)}/edit"),
+    Shown("project-delete", lambda company: f"/projects/{_project(company)}/delete"),
+    Shown("project-member", lambda company: f"/projects/{_project(company)}/members/add"),
+    Shown("account", "/account"),
+    Shown("account-password", "/account/password"),
+    Shown("account-second-factor", "/account/second-factor"),
+    Shown("account-sign-ins", "/account/sign-ins"),
+    Shown("account-tokens", "/account/tokens"),
+    Shown("account-token-new", "/account/tokens/new"),
+    Shown("account-end", "/account/deactivate"),
+    Shown("admin-users", "/admin/users", "admin"),
+    Shown("admin-user", lambda company: f"/admin/users/{_mara(company)}", "admin"),
+    Shown("admin-user-new", "/admin/users/new", "admin"),
+    Shown("admin-user-end", lambda company: f"/admin/users/{_mara(company)}/end", "admin"),
+    Shown("admin-invitations", "/admin/invitations", "admin"),
+    Shown("admin-invite", "/admin/invitations/new", "admin"),
+    Shown("audit", "/audit"),
+    Shown("audit-all", "/audit", "admin"),
+    Shown("audit-none-match", "/audit?actor=nobody-has-this-name"),
+    Shown("audit-entry", "/audit/3", "admin"),
+    Shown("audit-verification", "/audit/verification", "admin"),
     Shown("missing", "/services/none"),
 )

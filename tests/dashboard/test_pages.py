@@ -67,8 +67,6 @@ class TestSigningIn:
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
 
 
-
-
 class TestTheConfigurationForm:
     SECRET: ClassVar = {"environment": {"KEY": {"value": "s3cr3t", "secret": True}}, "port": 1}
 

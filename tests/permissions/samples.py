@@ -175,6 +175,19 @@ def _both_factors(world: World, double: Party) -> Ask:
     return Ask(json={"password": PASSWORD, "code": world.second_factor(double)()})
 
 
+def _both_factors_typed(world: World, double: Party) -> Ask:
+    return Ask(form=_both_factors(world, double).json)
+
+
+def _change_part(world: World, party: Party) -> Ask:
+    return Ask(_end_part(world, party).path, form={"role": "editor"})
+
+
+def _own_audit_entry(world: World, party: Party) -> Ask:
+    """Of a token that the caller has just made."""
+    return Ask({"number": world.audit_entry_of(party)})
+
+
 def _page_of_second_factor(world: World, party: Party) -> Ask:
     """The code is asked for in the browser that has just shown the password."""
     account = world.person(Caller.OTHER_USER)
@@ -241,6 +254,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "POST /api/auth/login": _CREDENTIALS,
     "POST /api/auth/logout": by_double(),
     "GET /api/auth/me": plain(),
+    "PATCH /api/auth/me": by_double(lambda world, _: Ask(json={"name": "Renamed"})),
     "POST /api/auth/password": by_double(
         lambda world, _: Ask(json={"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD})
     ),
@@ -285,6 +299,12 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "PATCH /api/projects/{projectId}": of_project({"description": "Changed"}),
     "DELETE /api/projects/{projectId}": of_project(),
     "GET /api/projects/{projectId}/members": of_project(),
+    "POST /api/projects/{projectId}/members": made(
+        lambda world: Ask(
+            project_path(world.new_project()),
+            json={"email": world.person(Caller.OTHER_USER).email, "role": "viewer"},
+        )
+    ),
     "PUT /api/projects/{projectId}/members/{userId}": made(
         lambda world: Ask(
             project_path(world.new_project()) | {"userId": world.person(Caller.OTHER_USER).user_id},
@@ -376,6 +396,90 @@ ROUTE_SAMPLES: dict[str, Sample] = {
 
 PAGE_SAMPLES: dict[str, Sample] = {
     "GET /": plain(),
+    "GET /account": plain(),
+    "POST /account": by_double(lambda world, _: Ask(form={"name": "Renamed"})),
+    "GET /account/deactivate": plain(),
+    "POST /account/deactivate": by_double(lambda world, _: Ask(form={"password": PASSWORD})),
+    "GET /account/password": plain(),
+    "POST /account/password": by_double(
+        lambda world, _: Ask(form={"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD})
+    ),
+    "GET /account/second-factor": plain(),
+    "POST /account/second-factor": by_double(lambda world, _: Ask(form={"password": PASSWORD})),
+    "GET /account/second-factor/confirm": plain(),
+    "POST /account/second-factor/confirm": by_double(
+        lambda world, double: Ask(form={"code": world.second_factor(double, confirmed=False)()})
+    ),
+    "GET /account/second-factor/recovery-codes": plain(),
+    "POST /account/second-factor/recovery-codes": by_double(_both_factors_typed),
+    "GET /account/second-factor/remove": plain(),
+    "POST /account/second-factor/remove": by_double(_both_factors_typed),
+    "GET /account/sign-ins": plain(),
+    "GET /account/sign-ins/end-others": plain(),
+    "POST /account/sign-ins/end-others": by_double(),
+    "POST /account/sign-ins/{sessionId}/end": by_double(
+        lambda world, double: Ask({"sessionId": world.sign_in(double)[0]})
+    ),
+    "GET /account/tokens": plain(),
+    "GET /account/tokens/new": plain(),
+    "POST /account/tokens/new": made(
+        lambda _: Ask(form={"name": "script", "scopes": "account:read", "days": "30"})
+    ),
+    **{
+        f"{method} /account/tokens/{{tokenId}}/revoke": Sample(
+            lambda world, party: Ask({"tokenId": world.personal_token(party)})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /admin/invitations": plain(),
+    "GET /admin/invitations/new": plain(),
+    "POST /admin/invitations/new": made(
+        lambda _: Ask(form={"email": f"{new_id()}@example.com", "role": "user"})
+    ),
+    **{
+        f"{method} /admin/invitations/{{invitationId}}/revoke": made(
+            lambda world: Ask({"invitationId": world.invitation()})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /admin/users": plain(),
+    "GET /admin/users/new": plain(),
+    "POST /admin/users/new": made(
+        lambda _: Ask(
+            form={
+                "email": f"{new_id()}@example.com",
+                "name": "New",
+                "password": NEW_PASSWORD,
+                "role": "user",
+            }
+        )
+    ),
+    "GET /admin/users/{userId}": of_user(),
+    "POST /admin/users/{userId}": made(
+        lambda world: Ask(
+            {"userId": world.person(Caller.OTHER_USER).user_id},
+            form={"name": "Renamed", "role": "user"},
+        )
+    ),
+    **{
+        f"{method} /admin/users/{{userId}}/{{verb}}": of_user(lambda *_: Ask({"verb": "end"}))
+        for method in ("GET", "POST")
+    },
+    **{
+        f"{method} /admin/users/{{userId}}/{what}": of_user()
+        for method in ("GET", "POST")
+        for what in ("sign-ins/end", "second-factor/remove")
+    },
+    **{
+        f"{method} /admin/users/{{userId}}/tokens/{{tokenId}}/revoke": of_user(
+            lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /audit": plain(),
+    "GET /audit/{number}": Sample(_own_audit_entry),
+    "GET /audit/verification": plain(),
+    "POST /audit/verification": plain(),
     "GET /login": plain(),
     "POST /login": with_account(
         lambda _, who: Ask(form={"email": who.email, "password": PASSWORD})
@@ -390,6 +494,31 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "POST /password/reset": with_account(
         lambda world, who: Ask(form={"token": world.reset_token(who), "password": NEW_PASSWORD})
     ),
+    "GET /projects": plain(),
+    "GET /projects/new": plain(),
+    "POST /projects/new": made(lambda _: Ask(form={"name": new_id()})),
+    "GET /projects/{projectId}": of_project(),
+    "GET /projects/{projectId}/edit": of_project(),
+    "POST /projects/{projectId}/edit": made(
+        lambda world: Ask(project_path(world.new_project()), form={"name": new_id()})
+    ),
+    "GET /projects/{projectId}/delete": of_project(),
+    "POST /projects/{projectId}/delete": of_project(),
+    "GET /projects/{projectId}/members/add": of_project(),
+    "POST /projects/{projectId}/members/add": made(
+        lambda world: Ask(
+            project_path(world.new_project()),
+            form={"email": world.person(Caller.OTHER_USER).email, "role": "viewer"},
+        )
+    ),
+    "GET /projects/{projectId}/members/{userId}": Sample(_end_part),
+    "POST /projects/{projectId}/members/{userId}": Sample(_change_part),
+    **{
+        f"{method} /projects/{{projectId}}/members/{{userId}}/remove": Sample(
+            _end_part, _end_own_part
+        )
+        for method in ("GET", "POST")
+    },
     "GET /register": plain(),
     "POST /register": _register("form"),
     "GET /services/bulk": plain(),
