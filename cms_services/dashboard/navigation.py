@@ -29,6 +29,9 @@ _PLACES = (
         Permission.SERVICES_READ,
         ("service_list", "service_pages", "configuration_pages"),
     ),
+    Place(
+        "wall_pages.wall", _("Monitoring"), "activity", Permission.SERVICES_READ, ("wall_pages",)
+    ),
 )
 
 

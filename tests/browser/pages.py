@@ -34,5 +34,7 @@ PAGES = (
     Shown("services-none-match", "/?q=nothing-has-this-name"),
     Shown("service", _of("Payment Gateway")),
     Shown("service-configuration", _of("Payment Gateway", "/configuration")),
+    Shown("wall", "/wall"),
+    Shown("wall-of-a-project", "/wall?project=tidepool-shop"),
     Shown("missing", "/services/none"),
 )

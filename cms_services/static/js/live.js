@@ -86,6 +86,7 @@ export async function lookAgain() {
   tagOf = url;
   const headers = { Accept: "text/html", ...(tag && { "If-None-Match": tag }) };
   const answer = await fetch(url, { headers, cache: "no-store", redirect: "manual" }).catch(() => null);
+  if (answer?.ok || answer?.status === 304) document.dispatchEvent(new CustomEvent("cms:looked"));
   if (!answer?.ok || url !== location.pathname + location.search) return;
   tag = answer.headers.get("ETag");
   const text = await answer.text();
