@@ -5,6 +5,7 @@ from flask import Flask
 from cms_services.dashboard.account_pages import account_pages
 from cms_services.dashboard.configuration_pages import configuration_pages
 from cms_services.dashboard.language import init_language
+from cms_services.dashboard.map_pages import map_pages
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
 from cms_services.dashboard.service_list import service_list
@@ -24,5 +25,6 @@ def init_dashboard(app: Flask) -> None:
         service_pages,
         configuration_pages,
         wall_pages,
+        map_pages,
     ):
         app.register_blueprint(pages)

@@ -32,6 +32,7 @@ _PLACES = (
     Place(
         "wall_pages.wall", _("Monitoring"), "activity", Permission.SERVICES_READ, ("wall_pages",)
     ),
+    Place("map_pages.dependencies", _("Map"), "map", Permission.SERVICES_READ, ("map_pages",)),
 )
 
 

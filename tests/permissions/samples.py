@@ -275,6 +275,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
     "GET /api/services/active": plain(),
+    "GET /api/services/dependencies": plain(),
     **{
         f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
         for kind, name, value in DOWNLOADS
@@ -368,6 +369,8 @@ PAGE_SAMPLES: dict[str, Sample] = {
     ),
     "GET /register": plain(),
     "POST /register": _register("form"),
+    "GET /wall": plain(),
+    "GET /map": plain(),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
     "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),

@@ -69,7 +69,7 @@ def overview(actor: Actor, project: str | None = None) -> list[ServiceStanding]:
     """
     present = now()
     found = [_standing(row, present) for row in _rows(actor, project)]
-    found.sort(key=lambda each: (_RANK[each.state], each.since or present, each.name, each.id))
+    found.sort(key=lambda each: (*_order(each, present), each.name, each.id))
     worst = [
         each.id
         for each in found[:_MOST_CAUSES]
@@ -77,6 +77,12 @@ def overview(actor: Actor, project: str | None = None) -> list[ServiceStanding]:
     ]
     causes = _causes(worst)
     return [replace(each, cause=causes[each.id]) if each.id in causes else each for each in found]
+
+
+def states_of(actor: Actor) -> dict[str, str]:
+    """The state of each service that overview() would show, by its row id, in one statement."""
+    present = now()
+    return {row.id: _state(row, present)[0] for row in _rows(actor, None)}
 
 
 def _rows(actor: Actor, project: str | None) -> Sequence[AnyRow]:
@@ -127,6 +133,12 @@ def _state(row: AnyRow, present: datetime) -> tuple[str, datetime | None, Silenc
     if row.known_until is not None and row.known_until < present:
         return HealthStatus.UNKNOWN, row.known_until, Silence.OUT_OF_DATE
     return row.state, row.since, None
+
+
+def _order(standing: ServiceStanding, present: datetime) -> tuple[int, bool, datetime]:
+    # Of those of which nothing is known, the ones that somebody stopped are no worry.
+    stopped = standing.silence is Silence.NOT_RUNNING
+    return _RANK[standing.state], stopped, standing.since or present
 
 
 def _causes(ids: Sequence[str]) -> dict[str, str]:
