@@ -4,6 +4,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 const NODE = { width: 232, height: 54 };
 const MARGIN = 16;
+// Beyond so many nodes the best ranks would take longer than anybody likes to wait.
+const MANY = 120;
 const ZOOM_STEP = 1.25;
 // A map that would be smaller than readable as a whole begins with a part of it.
 const SCALES = { least: 0.08, most: 3, whole: 1.25, readable: 0.45, part: 0.85 };
@@ -159,7 +161,8 @@ customElements.define("dependency-map", class extends HTMLElement {
 
   #lay(nodes, edges) {
     const graph = new dagre.graphlib.Graph();
-    graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 72, marginx: MARGIN, marginy: MARGIN });
+    graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 72, marginx: MARGIN, marginy: MARGIN,
+      ranker: nodes.length > MANY ? "tight-tree" : "network-simplex" });
     graph.setDefaultEdgeLabel(() => ({}));
     for (const { serviceId } of nodes) graph.setNode(serviceId, { ...NODE });
     for (const { dependant, needed } of edges) graph.setEdge(dependant, needed);
@@ -229,7 +232,7 @@ customElements.define("dependency-map", class extends HTMLElement {
   #fitting(text, width, size) {
     this.#ruler.font = `600 ${size}px ${this.#font}`;
     if (this.#ruler.measureText(text).width <= width) return text;
-    let length = text.length;
+    let length = Math.ceil(text.length * width / this.#ruler.measureText(text).width);
     while (length > 1 && this.#ruler.measureText(`${text.slice(0, length)}…`).width > width) length -= 1;
     return `${text.slice(0, length).trimEnd()}…`;
   }
