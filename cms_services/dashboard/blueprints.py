@@ -10,6 +10,8 @@ from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
 from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
+from cms_services.dashboard.status_page_settings import status_page_settings
+from cms_services.dashboard.status_pages import status_pages
 from cms_services.dashboard.wall_pages import wall_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
@@ -26,5 +28,7 @@ def init_dashboard(app: Flask) -> None:
         configuration_pages,
         wall_pages,
         map_pages,
+        status_pages,
+        status_page_settings,
     ):
         app.register_blueprint(pages)

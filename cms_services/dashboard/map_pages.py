@@ -68,7 +68,7 @@ def _is_connected(found: DependencyMap, node: MapNode) -> bool:
 
 def _words() -> dict[str, str]:
     """The words that the drawn map says, by what the API calls it."""
-    by_filter = {
+    by_filter: dict[str, list[str]] = {
         "health_word": [each for each in STATES if each != MAINTENANCE],
         "status_word": list(Status),
         "type_word": list(ServiceType),

@@ -271,6 +271,10 @@ ROUTE_SAMPLES: dict[str, Sample] = {
         )
     ),
     "DELETE /api/projects/{projectId}/members/{userId}": Sample(_end_part, _end_own_part),
+    "GET /api/projects/{projectId}/status-page": of_project(),
+    "PUT /api/projects/{projectId}/status-page": of_project(
+        {"enabled": False, "title": "Our services", "services": []}
+    ),
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
@@ -369,6 +373,17 @@ PAGE_SAMPLES: dict[str, Sample] = {
     ),
     "GET /register": plain(),
     "POST /register": _register("form"),
+    "GET /projects/{projectId}/status-page": of_project(),
+    "POST /projects/{projectId}/status-page": made(
+        lambda world: Ask(
+            project_path(world.new_project()), form={"version": "none", "title": "Our services"}
+        )
+    ),
+    "GET /status/{slug}": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/badge.svg": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/{key}/badge.svg": made(
+        lambda world: Ask({"slug": world.status_page(), "key": "shown"})
+    ),
     "GET /wall": plain(),
     "GET /map": plain(),
     "GET /services/{serviceId}": of_service(),

@@ -96,6 +96,10 @@ NOTHING_FOREIGN = (
     ("GET /api/templates/{templateId}", "templateId"),
     ("POST /services/{serviceId}/{verb}", "verb"),
     ("GET /api/services/download/links/{token}", "token"),
+    ("GET /status/{slug}", "slug"),
+    ("GET /status/{slug}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "key"),
     *((name, "userId") for name in SAMPLES if " /api/users/{userId}" in name),
 )
 PLACES = [(name, place) for name in SAMPLES for place in re.findall(r"{(\w+)}", name)]

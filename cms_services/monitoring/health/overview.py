@@ -82,7 +82,15 @@ def overview(actor: Actor, project: str | None = None) -> list[ServiceStanding]:
 def states_of(actor: Actor) -> dict[str, str]:
     """The state of each service that overview() would show, by its row id, in one statement."""
     present = now()
-    return {row.id: _state(row, present)[0] for row in _rows(actor, None)}
+    return {row.id: state_of(row, present) for row in _rows(actor, None)}
+
+
+def state_of(row: AnyRow, present: datetime) -> str:
+    """The state of a service by its status and updated_at and, as `state`, the schedule's status.
+
+    Of that the row has since, known_until and checked_at too.
+    """
+    return _state(row, present)[0]
 
 
 def _rows(actor: Actor, project: str | None) -> Sequence[AnyRow]:

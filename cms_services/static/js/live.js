@@ -81,7 +81,7 @@ export async function lookAgain() {
   clearTimeout(wanted);
   wanted = null;
   const url = location.pathname + location.search;
-  if (!followed()) return;
+  if (!document.querySelector("[data-region]")) return;
   if (tagOf !== url) tag = null;
   tagOf = url;
   const headers = { Accept: "text/html", ...(tag && { "If-None-Match": tag }) };
