@@ -28,7 +28,7 @@ from cms_services.web.transactions import reading, writing
 status_page_settings = Blueprint("status_page_settings", __name__)
 
 _OWNER_ONLY = (ProjectRole.OWNER,)
-# Of a project with more, those that are shown already and the first by name are offered.
+# Of a project with more, those that are shown already and then the first by name are offered.
 _MOST_OFFERED = 500
 
 
@@ -104,11 +104,10 @@ def _form(
     shown = {each.service_id: each for each in chosen.services}
     keys = {each.service_id: each.key for each in saved.services}
     offered = services_to_show(project)
-    some = [
-        each
-        for place, each in enumerate(offered)
-        if place < _MOST_OFFERED or each.service_id in shown
-    ]
+    places = {number: place for place, number in enumerate(shown)}
+    # Those that are shown come first, in the order of the page.
+    some = sorted(offered, key=lambda each: places.get(each.service_id, len(places)))
+    some = some[: max(_MOST_OFFERED, len(places))]
     return render_template(
         "status/settings.html",
         actor=actor,
