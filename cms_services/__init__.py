@@ -35,6 +35,7 @@ from cms_services.web.health_check import init_health_checks
 from cms_services.web.limits import init_limits
 from cms_services.web.request_log import init_request_log
 from cms_services.web.sessions import SessionCookies
+from cms_services.web.status_cache import init_status_cache
 
 _MAX_BODY_BYTES = 1024 * 1024
 
@@ -62,6 +63,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     init_cors(app, settings)
     init_errors(app)
     init_health_checks(app, settings)
+    init_status_cache(app)
     init_legacy(app)
     init_api(app)
     init_dashboard(app)

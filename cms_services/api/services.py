@@ -17,6 +17,7 @@ from cms_services.catalogue.listing import (
 from cms_services.catalogue.models import Service
 from cms_services.catalogue.types import describe_types
 from cms_services.errors import ValidationFailed
+from cms_services.monitoring.dependency_map import DependencyMap, dependency_map
 from cms_services.monitoring.health.current import having_health
 from cms_services.provisioning.services import NewService, create_service, update_service
 from cms_services.settings import current_settings
@@ -26,6 +27,7 @@ from cms_services.web.conditional import require_match
 from cms_services.web.operations import Answer, operation
 from cms_services.web.schemas import services as schemas
 from cms_services.web.schemas.bulk import BulkIn, BulkOut
+from cms_services.web.schemas.dependencies import DependenciesOut, DependenciesQuery
 
 services = Blueprint("services", __name__, url_prefix="/api")
 
@@ -95,6 +97,18 @@ def bulk(actor: Actor, body: dict[str, Any]) -> dict[str, Any]:
     results = change_each(actor, change, body["service_ids"])
     succeeded = sum(each.ok for each in results)
     return {"succeeded": succeeded, "refused": len(results) - succeeded, "results": results}
+
+
+@services.get("/services/dependencies")
+@operation(
+    "Which services depend on which, of all or of a project, and how each stands",
+    Permission.SERVICES_READ,
+    needs=Relation.READABLE,
+    query=DependenciesQuery,
+    answer=DependenciesOut,
+)
+def dependencies(actor: Actor, query: dict[str, Any]) -> DependencyMap:
+    return dependency_map(actor, query["project"])
 
 
 @services.get("/services/<service_id>")

@@ -14,6 +14,7 @@ from cms_services.dashboard.download_pages import download_pages
 from cms_services.dashboard.health_pages import health_pages
 from cms_services.dashboard.language import init_language
 from cms_services.dashboard.log_pages import log_pages
+from cms_services.dashboard.map_pages import map_pages
 from cms_services.dashboard.metric_pages import metric_pages
 from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
@@ -23,6 +24,9 @@ from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
 from cms_services.dashboard.service_settings_pages import service_settings_pages
 from cms_services.dashboard.signing_in_pages import signing_in_pages
+from cms_services.dashboard.status_page_settings import status_page_settings
+from cms_services.dashboard.status_pages import status_pages
+from cms_services.dashboard.wall_pages import wall_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
 
@@ -49,5 +53,9 @@ def init_dashboard(app: Flask) -> None:
         audit_pages,
         account_settings_pages,
         admin_pages,
+        wall_pages,
+        map_pages,
+        status_pages,
+        status_page_settings,
     ):
         app.register_blueprint(pages)

@@ -23,6 +23,8 @@ class Place:
 
 _PLACES = (
     Place("service_list.services", _("Services"), "box", Permission.SERVICES_READ, "/services"),
+    Place("wall_pages.wall", _("Monitoring"), "activity", Permission.SERVICES_READ, "/wall"),
+    Place("map_pages.dependencies", _("Map"), "map", Permission.SERVICES_READ, "/map"),
     Place("project_pages.projects", _("Projects"), "folder", Permission.PROJECTS_READ, "/projects"),
     Place("audit_pages.entries", _("Audit"), "history", Permission.AUDIT_READ, "/audit"),
     Place("admin_pages.users", _("Administration"), "users", Permission.USERS_MANAGE, "/admin"),

@@ -101,5 +101,7 @@ PAGES = (
     Shown("audit-none-match", "/audit?actor=nobody-has-this-name"),
     Shown("audit-entry", "/audit/3", "admin"),
     Shown("audit-verification", "/audit/verification", "admin"),
+    Shown("wall", "/wall"),
+    Shown("wall-of-a-project", "/wall?project=tidepool-shop"),
     Shown("missing", "/services/none"),
 )

@@ -312,12 +312,17 @@ ROUTE_SAMPLES: dict[str, Sample] = {
         )
     ),
     "DELETE /api/projects/{projectId}/members/{userId}": Sample(_end_part, _end_own_part),
+    "GET /api/projects/{projectId}/status-page": of_project(),
+    "PUT /api/projects/{projectId}/status-page": of_project(
+        {"enabled": False, "title": "Our services", "services": []}
+    ),
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
     # What came of each service is told in the answer; tests/dashboard/test_bulk.py has refusals.
     "POST /api/services/bulk": plain(action="suspend", serviceIds=["none"]),
     "GET /api/services/active": plain(),
+    "GET /api/services/dependencies": plain(),
     **{
         f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
         for kind, name, value in DOWNLOADS
@@ -528,6 +533,19 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "POST /services/new/check": made(
         lambda _: Ask(query={"type": "api"}, form={"project": new_id()})
     ),
+    "GET /projects/{projectId}/status-page": of_project(),
+    "POST /projects/{projectId}/status-page": made(
+        lambda world: Ask(
+            project_path(world.new_project()), form={"version": "none", "title": "Our services"}
+        )
+    ),
+    "GET /status/{slug}": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/badge.svg": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/{key}/badge.svg": made(
+        lambda world: Ask({"slug": world.status_page(), "key": "shown"})
+    ),
+    "GET /wall": plain(),
+    "GET /map": plain(),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
     "GET /services/{serviceId}/downloads": of_service(),

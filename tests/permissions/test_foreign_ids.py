@@ -125,6 +125,11 @@ NOTHING_FOREIGN = (
     *((name, "userId") for name in SAMPLES if "/users/{userId}" in name),
     *((name, "verb") for name in SAMPLES if "/admin/users/{userId}/{verb}" in name),
     *((name, "invitationId") for name in SAMPLES if "/admin/invitations/{" in name),
+    ("GET /status/{slug}", "slug"),
+    ("GET /status/{slug}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "key"),
+    *((name, "userId") for name in SAMPLES if " /api/users/{userId}" in name),
 )
 PLACES = [(name, place) for name in SAMPLES for place in re.findall(r"{(\w+)}", name)]
 STRANGERS_PLACES = [each for each in PLACES if each[1] in STRANGERS and each not in NOTHING_FOREIGN]
