@@ -170,6 +170,16 @@ class TestWhatWillHappen:
         assert "1 check goes on, but time in which it is down does not count: home page" in page
         assert "Metrics" not in page
 
+    def test_what_rests_goes_on_resting_or_begins_again(
+        self, browser: FlaskClient, alice: Person
+    ) -> None:
+        service = alice.new_service(configuration=self.CHECKS, status="inactive")
+        page = text_of(browser.get(page_of(service, "/cancel")).text)
+        assert "They rest already, and go on resting." in page
+        page = text_of(browser.get(page_of(service, "/resume")).text)
+        assert "1 check begins again: home page" in page
+        assert "1 heartbeat is waited for again: nightly" in page
+
     def test_what_is_not_possible_is_said(self, browser: FlaskClient, alice: Person) -> None:
         service = alice.new_service(name="Machine", type="vps")
         for verb in ("resume", "maintenance"):

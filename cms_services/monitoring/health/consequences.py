@@ -20,6 +20,8 @@ class Watching(StrEnum):
     GOES_ON = "goes on"
     STOPS = "stops"
     BEGINS = "begins"
+    # They don't run, and won't.
+    RESTS = "rests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,6 @@ def consequences_of(
 
 
 def _watching(before: Status, after: Status) -> Watching:
-    if (before in CHECKED) is (after in CHECKED):
-        return Watching.GOES_ON
-    return Watching.BEGINS if after in CHECKED else Watching.STOPS
+    if after in CHECKED:
+        return Watching.GOES_ON if before in CHECKED else Watching.BEGINS
+    return Watching.STOPS if before in CHECKED else Watching.RESTS
