@@ -80,9 +80,7 @@ class TestMetrics:
         reading = figure.locator(".reading")
         assert re.search(r"\d+ \w+, \d\d:\d\d\s+average [\d.,]+ ms", reading.inner_text())
         newest = reading.locator("time").inner_text()
-        box = figure.locator(".u-over").bounding_box()
-        assert box
-        page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 40)
+        figure.locator(".u-over").hover(position={"x": 90, "y": 40})
         expect(reading.locator("time")).not_to_have_text(newest)
         # The same moment in each of the others.
         time = reading.locator("time").inner_text()
@@ -277,7 +275,7 @@ class TestLogs:
         self, mara: Watched, company: Company
     ) -> None:
         page = mara.page()
-        service = open_tab(page, company, "logs", "Image Resizer")
+        service = open_tab(page, company, "logs", "Product Search")
         state = page.locator(".follow")
         expect(state).to_have_text("Live")
         mara.expected += ("net::ERR_INTERNET_DISCONNECTED", "Failed to load resource")

@@ -3,6 +3,8 @@
 
 const MOST_LINES = 1000;
 const CATCH_UP = 200;
+// What comes within so long is put into the list at once, so that a burst costs one layout.
+const GATHER_MILLISECONDS = 100;
 const AGAIN_MILLISECONDS = [2000, 5000, 15_000];
 
 class LogTail extends HTMLElement {
@@ -11,11 +13,14 @@ class LogTail extends HTMLElement {
     const { signal } = this.life;
     this.list = this.querySelector("ol");
     this.empty = this.querySelector("[data-empty]");
+    this.older = this.querySelector("[data-older]");
+    this.known = new Set([...this.list.children].map((entry) => entry.dataset.number));
     this.sought = soughtIn(this.dataset.sought);
     this.levels = JSON.parse(this.dataset.levels);
     for (const entry of this.list.children) this.mark(entry);
     this.list.addEventListener("keydown", (event) => this.walk(event), { signal });
     if (!this.dataset.tail) return;
+    this.gathered = [];
     this.waiting = [];
     this.unseen = 0;
     this.failures = 0;
@@ -51,7 +56,7 @@ class LogTail extends HTMLElement {
       this.say("following");
       this.catchUp();
     });
-    stream.addEventListener("message", ({ data }) => this.take([JSON.parse(data)]));
+    stream.addEventListener("message", ({ data }) => this.gather(JSON.parse(data)));
     stream.addEventListener("error", () => {
       this.say("lost");
       // The browser comes back by itself, but for a refusal.
@@ -59,6 +64,14 @@ class LogTail extends HTMLElement {
       const wait = AGAIN_MILLISECONDS[Math.min(this.failures++, AGAIN_MILLISECONDS.length - 1)];
       this.again = setTimeout(() => this.open(), wait);
     });
+  }
+
+  gather(entry) {
+    this.gathered.push(entry);
+    this.soon ??= setTimeout(() => {
+      this.soon = null;
+      this.take(this.gathered.splice(0));
+    }, GATHER_MILLISECONDS);
   }
 
   close() {
@@ -77,8 +90,9 @@ class LogTail extends HTMLElement {
     const first = this.list.firstElementChild;
     const oldest = data.at(-1);
     // Too much has come for one look: what is shown begins anew, so that no gap is hidden in it.
-    if (data.length === CATCH_UP && first && oldest.timestamp > first.dataset.at && !this.find(oldest.id)) {
+    if (data.length === CATCH_UP && first && oldest.timestamp > first.dataset.at && !this.known.has(String(oldest.id))) {
       this.list.replaceChildren();
+      this.known.clear();
       this.waiting = [];
     }
     this.take(data.reverse());
@@ -87,16 +101,21 @@ class LogTail extends HTMLElement {
   // --- the list ---
 
   take(entries) {
-    const known = new Set([...this.waiting.map((each) => each.id)]);
-    const fresh = entries.filter((each) => !known.has(each.id) && !this.find(each.id));
+    const fresh = entries.filter((each) => !this.known.has(String(each.id)));
     if (!fresh.length) return;
+    for (const each of fresh) this.known.add(String(each.id));
     if (this.isPaused) {
       this.waiting.push(...fresh);
       this.waiting.splice(0, this.waiting.length - MOST_LINES);
       this.tellWaiting();
-      return;
+    } else {
+      this.put(fresh);
     }
-    for (const each of fresh) this.insert(each);
+  }
+
+  put(fresh) {
+    if (!fresh.length) return;
+    for (const each of fresh.slice(-MOST_LINES)) this.insert(each);
     this.trim();
     this.empty.hidden = true;
     if (!this.isAtTop()) {
@@ -106,28 +125,26 @@ class LogTail extends HTMLElement {
     }
   }
 
-  find(number) {
-    return this.list.querySelector(`[data-number="${number}"]`);
-  }
-
   /** Put an entry where it belongs; one that was sent late stands below newer ones. */
   insert(entry) {
     const at = Date.parse(entry.timestamp);
     let next = this.list.firstElementChild;
     while (next && Date.parse(next.dataset.at) > at) next = next.nextElementSibling;
     // What is older than all that is shown stands on a later page.
-    if (next || !this.querySelector("[data-older]")) this.list.insertBefore(this.made(entry), next);
+    if (next || this.older.hidden) this.list.insertBefore(this.made(entry), next);
   }
 
   trim() {
     if (this.list.children.length <= MOST_LINES) return;
-    while (this.list.children.length > MOST_LINES) this.list.lastElementChild.remove();
+    while (this.list.children.length > MOST_LINES) {
+      this.known.delete(this.list.lastElementChild.dataset.number);
+      this.list.lastElementChild.remove();
+    }
     // What follows is older than what is left now.
-    const older = this.querySelector("[data-older]");
-    if (!older) return;
     const url = new URL(this.dataset.page, location.href);
     url.searchParams.set("until", new Date(Date.parse(this.list.lastElementChild.dataset.at) + 1).toISOString());
-    older.href = url;
+    this.older.href = url;
+    this.older.hidden = false;
   }
 
   made(entry) {
@@ -195,7 +212,7 @@ class LogTail extends HTMLElement {
     this.pause.querySelector("[data-words]").textContent = pausing ? this.dataset.saysResume : this.dataset.saysPause;
     const icon = this.pause.querySelector("use");
     icon.setAttribute("href", icon.getAttribute("href").replace(/#.*/, pausing ? "#play" : "#pause"));
-    if (!pausing) this.take(this.waiting.splice(0));
+    if (!pausing) this.put(this.waiting.splice(0));
     this.tellWaiting();
     this.say(this.said);
   }
