@@ -9,6 +9,7 @@ from cms_services.dashboard.navigation import navigation
 from cms_services.dashboard.preferences import preferences, theme
 from cms_services.dashboard.service_list import service_list
 from cms_services.dashboard.service_pages import service_pages
+from cms_services.dashboard.version_pages import version_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
 
@@ -22,5 +23,6 @@ def init_dashboard(app: Flask) -> None:
         service_list,
         service_pages,
         configuration_pages,
+        version_pages,
     ):
         app.register_blueprint(pages)

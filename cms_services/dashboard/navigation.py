@@ -27,7 +27,7 @@ _PLACES = (
         _("Services"),
         "box",
         Permission.SERVICES_READ,
-        ("service_list", "service_pages", "configuration_pages"),
+        ("service_list", "service_pages", "configuration_pages", "version_pages"),
     ),
 )
 
