@@ -409,7 +409,7 @@ def _list(inner: Any, value: Any, spot: _Spot) -> Field | None:
         titled = name if isinstance(name, str) and name else f"{spot.label} {number + 1}"
         element = spot.within(number, key, str(number), titled)
         made = _typed_field(inner, given, element) if isinstance(given, dict) else None
-        made = made or element.json(given)
+        made = made or _scalar_or_json(given, element)
         made.can_remove = True
         elements.append(made)
     return spot.field("list", fields=elements, can_add=True)
@@ -619,7 +619,9 @@ def _read_plain(leaf: Field, text: str, present: Any) -> Any:
     if leaf.kind == "lines":
         return _read_lines(text, present)
     if text == "":
-        return "" if leaf.row_name is not None else _ABSENT
+        # Rows and elements go by their buttons.
+        is_removable = leaf.row_name is None and isinstance(leaf.path[-1], str)
+        return _ABSENT if is_removable else ""
     if leaf.kind == "switch":
         return _SWITCH.get(text, text)
     if leaf.kind == "number" and _DIGITS.fullmatch(text):

@@ -34,5 +34,12 @@ PAGES = (
     Shown("services-none-match", "/?q=nothing-has-this-name"),
     Shown("service", _of("Payment Gateway")),
     Shown("service-configuration", _of("Payment Gateway", "/configuration")),
+    Shown("service-configuration-vps", _of("Build Runner", "/configuration")),
+    Shown("service-versions", _of("Payment Gateway", "/configuration/versions")),
+    Shown(
+        "service-versions-compared",
+        _of("Payment Gateway", "/configuration/versions/compare?since=1&to=2"),
+    ),
+    Shown("service-version-restored", _of("Payment Gateway", "/configuration/versions/1/restore")),
     Shown("missing", "/services/none"),
 )

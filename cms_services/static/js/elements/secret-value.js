@@ -42,9 +42,6 @@ class SecretValue extends HTMLElement {
   show(isShown) {
     this.output.hidden = !isShown;
     this.button.setAttribute("aria-pressed", String(isShown));
-    const [reveal, hide] = this.button.querySelectorAll("[data-word]");
-    reveal.hidden = isShown;
-    hide.hidden = !isShown;
   }
 }
 
