@@ -26,6 +26,7 @@ from cms_services.dashboard.service_settings_pages import service_settings_pages
 from cms_services.dashboard.signing_in_pages import signing_in_pages
 from cms_services.dashboard.status_page_settings import status_page_settings
 from cms_services.dashboard.status_pages import status_pages
+from cms_services.dashboard.version_pages import version_pages
 from cms_services.dashboard.wall_pages import wall_pages
 from cms_services.dashboard.words import WORD_FILTERS
 
@@ -57,5 +58,6 @@ def init_dashboard(app: Flask) -> None:
         map_pages,
         status_pages,
         status_page_settings,
+        version_pages,
     ):
         app.register_blueprint(pages)

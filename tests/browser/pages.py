@@ -103,5 +103,12 @@ PAGES = (
     Shown("audit-verification", "/audit/verification", "admin"),
     Shown("wall", "/wall"),
     Shown("wall-of-a-project", "/wall?project=tidepool-shop"),
+    Shown("service-configuration-vps", _of("Build Runner", "/configuration")),
+    Shown("service-versions", _of("Payment Gateway", "/configuration/versions")),
+    Shown(
+        "service-versions-compared",
+        _of("Payment Gateway", "/configuration/versions/compare?since=1&to=2"),
+    ),
+    Shown("service-version-restored", _of("Payment Gateway", "/configuration/versions/1/restore")),
     Shown("missing", "/services/none"),
 )

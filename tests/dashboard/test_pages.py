@@ -1,13 +1,9 @@
 """The pages, as a browser without JavaScript uses them."""
 
-import html
-import re
-from typing import ClassVar
-
 import pytest
 from flask.testing import FlaskClient
 
-from tests.people import PASSWORD, Person, data_of
+from tests.people import PASSWORD, Person
 
 
 @pytest.fixture
@@ -65,73 +61,3 @@ class TestSigningIn:
         by_tls = client.post("/login", data=form, base_url="https://localhost")
         assert "Secure" in by_tls.headers["Set-Cookie"]
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
-
-
-class TestTheConfigurationForm:
-    SECRET: ClassVar = {"environment": {"KEY": {"value": "s3cr3t", "secret": True}}, "port": 1}
-
-    def form(self, browser: FlaskClient, path: str) -> dict[str, str]:
-        """What the form would send as it stands."""
-        page = browser.get(path).text
-        version = re.search(r'name="version" value="([^"]+)"', page)
-        document = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)
-        assert version and document
-        return {"version": version[1], "document": html.unescape(document[1])}
-
-    @pytest.fixture
-    def path(self, alice: Person) -> str:
-        service = alice.new_service(configuration=self.SECRET)
-        return f"/services/{service['serviceId']}/configuration"
-
-    def test_it_saves_what_is_typed_and_keeps_secrets(
-        self, browser: FlaskClient, alice: Person, path: str
-    ) -> None:
-        assert f'href="{path}"' in browser.get(path.removesuffix("/configuration")).text
-        form = self.form(browser, path)
-        assert "s3cr3t" not in form["document"]
-        form["document"] = form["document"].replace('"port": 1', '"port": 2')
-        answer = browser.post(path, data=form)
-        assert (answer.status_code, answer.headers["Location"]) == (
-            303,
-            path.removesuffix("/configuration"),
-        )
-        service = path.split("/")[2]
-        saved = data_of(alice.get(f"/api/services/{service}/config"))
-        assert saved == {"environment": {"KEY": "encrypted"}, "port": 2}
-        revealed = alice.post(
-            f"/api/services/{service}/config/reveal", json={"path": "environment.KEY"}
-        )
-        assert data_of(revealed)["value"] == "s3cr3t"
-
-    @pytest.mark.parametrize("typed", ['{"port": "many"}', "{", "[]", '{"a": "</textarea>"', ""])
-    def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
-        self, browser: FlaskClient, path: str, typed: str
-    ) -> None:
-        answer = browser.post(path, data=self.form(browser, path) | {"document": typed})
-        assert answer.status_code == 400
-        assert 'role="alert"' in answer.text
-        shown = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", answer.text, re.DOTALL)
-        assert shown
-        assert html.unescape(shown[1]) == typed
-        assert answer.text.count("<textarea") == 1
-
-    def test_who_saved_first_is_not_overwritten(
-        self, browser: FlaskClient, alice: Person, path: str
-    ) -> None:
-        form = self.form(browser, path)
-        service = path.split("/")[2]
-        data_of(alice.post(f"/api/services/{service}/config", json={"port": 7}))
-        answer = browser.post(path, data=form | {"document": '{"port": 8}'})
-        assert answer.status_code == 409
-        assert "Somebody else" in answer.text
-        assert "Saved now" in answer.text
-        assert data_of(alice.get(f"/api/services/{service}/config"))["port"] == 7
-        again = self.form_of(answer.text)
-        assert browser.post(path, data=again).status_code == 303
-        assert data_of(alice.get(f"/api/services/{service}/config")) == {"port": 8}
-
-    @staticmethod
-    def form_of(page: str) -> dict[str, str]:
-        version = re.search(r'name="version" value="([^"]+)"', page)
-        assert version
-        return {"version": version[1], "document": '{"port": 8}'}

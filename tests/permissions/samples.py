@@ -199,10 +199,9 @@ def _page_of_second_factor(world: World, party: Party) -> Ask:
 
 
 def _configuration_form(world: World, party: Party) -> Ask:
-    # The first version of a new service of a project that nobody has changed.
-    service = world.new_service()
-    form = {"document": "{}", "version": world.entity_tag(service)}
-    return Ask(service_path(service), form=form)
+    # A new service's configuration is its first version.
+    form = {"document": "{}", "version": "1"}
+    return Ask(service_path(world.new_service()), form=form)
 
 
 def _settings_form(world: World, party: Party) -> Ask:
@@ -554,6 +553,15 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /services/{serviceId}/logs": of_service(),
     "GET /services/{serviceId}/metrics": of_service(),
     "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),
+    "POST /services/{serviceId}/configuration/check": Sample(
+        _configuration_form, about_service=True
+    ),
+    "GET /services/{serviceId}/configuration/versions": of_service(),
+    "GET /services/{serviceId}/configuration/versions/compare": of_service(
+        query={"since": "0", "to": "1"}
+    ),
+    "GET /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
+    "POST /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
     "GET /services/{serviceId}/audit": of_service(),
     "GET /services/{serviceId}/dependencies": of_service(),
     "GET /services/{serviceId}/restore": of_service(cancelled=True),
