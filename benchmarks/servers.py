@@ -133,7 +133,7 @@ def _milliseconds(text: str) -> float:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(300):
+    for _ in range(600):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(url)
             return
