@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, request, url_for
 from flask_babel import format_decimal, format_percent
@@ -104,7 +105,7 @@ def metrics(actor: Actor, service_id: str) -> str:
 
 
 def _address(endpoint: str, number: str, timeframe: str, names: Collection[str] | None) -> str:
-    more = {} if names is None else {"names": ",".join(sorted(names))}
+    more: dict[str, Any] = {} if names is None else {"names": ",".join(sorted(names))}
     return url_for(endpoint, service_id=number, timeframe=timeframe, **more)
 
 
