@@ -259,6 +259,7 @@ class EventType(StrEnum):
     PROJECT_DELETED = "project.deleted"
     PROJECT_MEMBER_SET = "project.member_set"
     PROJECT_MEMBER_REMOVED = "project.member_removed"
+    PROJECT_STATUS_PAGE_CHANGED = "project.status_page_changed"
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
     USER_SIGNED_IN = "user.signed_in"

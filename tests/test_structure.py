@@ -79,6 +79,9 @@ OPEN_PAGES = {
     "signing_in_pages.reset",
     "signing_in_pages.reset_page",
     "preferences.prefer",
+    "status_pages.page",
+    "status_pages.page_badge",
+    "status_pages.service_badge",
 }
 
 

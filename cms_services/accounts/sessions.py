@@ -119,7 +119,7 @@ def last_seen(user_ids: Sequence[str]) -> dict[str, datetime]:
         .where(UserSession.user_id.in_(user_ids))
         .group_by(UserSession.user_id)
     )
-    return {user_id: seen for user_id, seen in db.session.execute(query)}
+    return dict(db.session.execute(query).tuples().all())
 
 
 def end_session(actor: Actor, user_id: str, session_id: str) -> None:

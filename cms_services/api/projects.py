@@ -5,6 +5,12 @@ from typing import Any
 from flask import Blueprint, url_for
 
 from cms_services.actor import Actor
+from cms_services.monitoring.status_pages import (
+    Settings,
+    ShownService,
+    change_settings,
+    settings_of,
+)
 from cms_services.projects import sharing
 from cms_services.projects.models import Project
 from cms_services.vocabulary import PROJECT_WRITERS, Permission, ProjectRole, Relation
@@ -13,6 +19,8 @@ from cms_services.web.operations import Answer, operation
 from cms_services.web.schemas import projects as schemas
 from cms_services.web.schemas.deletion import DeletedOut
 from cms_services.web.schemas.paging import SearchQuery
+from cms_services.web.schemas.status_pages import StatusPageIn, StatusPageOut
+from cms_services.web.status_cache import forget_status_when_done
 
 projects = Blueprint("projects", __name__, url_prefix="/api/projects")
 
@@ -143,3 +151,34 @@ def set_member(actor: Actor, project_id: str, user_id: str, body: dict[str, Any]
 )
 def remove_member(actor: Actor, project_id: str, user_id: str) -> Any:
     return sharing.list_members(sharing.remove_member(actor, project_id, user_id))
+
+
+@projects.get("/<project_id>/status-page")
+@operation(
+    "What the project's public status page shows, or would",
+    Permission.PROJECTS_READ,
+    needs=Relation.VIEWER,
+    answer=StatusPageOut,
+)
+def status_page(actor: Actor, project_id: str) -> Settings:
+    return settings_of(sharing.load_project(actor, project_id))
+
+
+@projects.put("/<project_id>/status-page")
+@operation(
+    "Show some services of the project to everybody, or no longer",
+    Permission.PROJECTS_WRITE,
+    needs=Relation.OWNER,
+    transaction="write",
+    body=StatusPageIn,
+    answer=StatusPageOut,
+    guarded=True,
+)
+def set_status_page(actor: Actor, project_id: str, body: dict[str, Any]) -> Settings:
+    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
+    before = settings_of(project)
+    require_match(before)
+    services = [ShownService(**each) for each in body.pop("services")]
+    after = change_settings(actor, project, Settings(**body, services=services))
+    forget_status_when_done(before.slug, after.slug)
+    return after

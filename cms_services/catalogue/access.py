@@ -24,6 +24,16 @@ READABLE: ColumnElement[bool] = or_(
     ),
 )
 
+_CHANGEABLE: ColumnElement[bool] = or_(
+    Service.__table__.c.user_id == bindparam("changeable"),
+    Service.__table__.c.project_id.in_(
+        select(ProjectMember.__table__.c.project_id).where(
+            ProjectMember.__table__.c.user_id == bindparam("changeable"),
+            ProjectMember.__table__.c.role.in_(PROJECT_WRITERS),
+        )
+    ),
+)
+
 
 def load_service(
     actor: Actor, identifier: str, *, for_change: bool = False, lock: bool = True
@@ -75,6 +85,15 @@ def readable_among(actor: Actor, ids: Collection[str]) -> dict[str, str]:
     else:
         rows = db.session.execute(query.where(READABLE), {"readable": actor.own_id})
     return {row.id: row.service_id for row in rows}
+
+
+def changeable_among(actor: Actor, ids: Collection[str]) -> set[str]:
+    """Of services by their ids those that the caller may change, as load_service() judges it."""
+    if actor.is_admin:
+        return set(ids)
+    table = Service.__table__.c
+    query = select(table.id).where(table.id.in_(ids), _CHANGEABLE)
+    return set(db.session.scalars(query, {"changeable": actor.own_id}))
 
 
 def names_among(actor: Actor, ids: Collection[str]) -> Sequence[AnyRow]:

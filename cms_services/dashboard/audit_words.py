@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
+from flask_babel import format_datetime
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
@@ -84,6 +86,7 @@ _FIELDS: dict[str, LazyString] = {
     "secrets": _("With secrets"),
     "by": _("By"),
 }
+_MOMENTS = ("start_date", "next_billing_date")
 _VALUE_WORDS = {"status": "status_word", "type": "type_word", "role": "role_word"}
 
 
@@ -112,18 +115,26 @@ def told(changes: dict[str, Any]) -> Told:
     before, after = changes.get("before"), changes.get("after")
     before = before if isinstance(before, dict) else {}
     after = after if isinstance(after, dict) else {}
-    # With places of one side alone, only what holds something tells anything.
     found = [
         place
-        for each in differences(before, after)
+        for each in differences(_with_whole_lists(before), _with_whole_lists(after))
         if (place := _place(each.path, each.before, each.after)) is not None
     ]
     facts = [
-        (field_word(name), _text(name, value) or "–")
+        (field_word(name), _text(name, value) or "-")
         for name, value in changes.items()
         if name not in ("before", "after")
     ]
     return Told(found, facts, bool(before and after) and not found)
+
+
+def _with_whole_lists(side: dict[str, Any]) -> dict[str, Any]:
+    """The same with lists of texts as one text each, so that they are told whole."""
+    return {name: _text(name, each) if _is_texts(each) else each for name, each in side.items()}
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def action_word(action: str) -> str:
@@ -147,11 +158,10 @@ AUDIT_FILTERS: dict[str, Callable[..., Any]] = {"told": told, "action_word": act
 
 
 def _place(path: str, before: Any, after: Any) -> ChangedPlace | None:
-    texts = [_text(path, each) for each in (before, after)]
-    if texts == [None, None]:
+    was, now_is = _text(path, before), _text(path, after)
+    if was is None and now_is is None:
         return None
-    is_long = any(text is not None and "\n" in text for text in texts)
-    return ChangedPlace(field_word(path), *texts, is_long)
+    return ChangedPlace(field_word(path), was, now_is, "\n" in f"{was}{now_is}")
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -159,7 +169,9 @@ def _text(name: str, value: Any) -> str | None:
     if value in (None, "", [], {}):
         return None
     if isinstance(value, str):
+        if name in _MOMENTS:
+            return str(format_datetime(datetime.fromisoformat(value), "d MMM y, HH:mm"))
         return WORD_FILTERS[_VALUE_WORDS[name]](value) if name in _VALUE_WORDS else value
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if _is_texts(value):
         return ", ".join(value)
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -40,6 +40,18 @@ _TYPES: dict[str, LazyString] = {
     ServiceType.VPS: _("VPS"),
     ServiceType.CLOUD: _("Cloud"),
 }
+_TYPES_ABOUT: dict[str, LazyString] = {
+    ServiceType.API: _("REST and GraphQL endpoints, WebSockets, authentication"),
+    ServiceType.DATA: _("Database operations, files, caches, search indexes"),
+    ServiceType.INTEGRATION: _("Third-party connectors, webhooks, events, notifications"),
+    ServiceType.UTILITY: _("Images, PDF, e-mail, analytics"),
+    ServiceType.HOSTING: _("A web hosting plan"),
+    ServiceType.KUBERNETES: _("A Kubernetes cluster"),
+    ServiceType.DATABASE: _("A managed database"),
+    ServiceType.DOMAIN: _("A domain name"),
+    ServiceType.VPS: _("A virtual private server"),
+    ServiceType.CLOUD: _("A cloud account"),
+}
 _FAMILIES: dict[str, LazyString] = {
     Family.COMPONENT: _("Components"),
     Family.SUBSCRIPTION: _("Subscriptions"),
@@ -91,6 +103,7 @@ WORD_FILTERS: dict[str, Callable[[str], str]] = {
     "status_word": _said_by(_STATUSES),
     "health_word": _said_by(_HEALTH),
     "type_word": _said_by(_TYPES),
+    "type_about": _said_by(_TYPES_ABOUT),
     "family_word": _said_by(_FAMILIES),
     "role_word": _said_by(_ROLES),
     "scope_words": _said_by(_SCOPES),

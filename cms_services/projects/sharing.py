@@ -83,10 +83,23 @@ def project_for_new_service(actor: Actor, name: str) -> Project:
 
     Raises Forbidden where it is somebody else's.
     """
+    return writable_project(actor, name) or create_project(actor, name)
+
+
+def writable_project(actor: Actor, name: str) -> Project | None:
+    """The project of this name; None where there is none. Raises Forbidden for somebody else's."""
     project = db.session.scalar(select(Project).where(Project.name == name))
-    if project is None:
-        return create_project(actor, name)
-    return load_project(actor, project.id, PROJECT_WRITERS)
+    return None if project is None else load_project(actor, project.id, PROJECT_WRITERS)
+
+
+def writable_project_names(actor: Actor, limit: int) -> list[str]:
+    """The names of the projects in which the caller may make services."""
+    query = select(Project.name).order_by(Project.name).limit(limit)
+    if not actor.is_admin:
+        query = query.join(ProjectMember, ProjectMember.project_id == Project.id).where(
+            ProjectMember.user_id == actor.own_id, ProjectMember.role.in_(PROJECT_WRITERS)
+        )
+    return list(db.session.scalars(query))
 
 
 def create_project(actor: Actor, name: str, description: str = "") -> Project:

@@ -39,8 +39,9 @@ def init_headers(app: Flask) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         headers = response.headers
-        headers.update(CAREFUL_HEADERS)
-        # A page with a need of its own brings its own policy.
+        # An answer with a need of its own brings its own policy.
+        for name, value in CAREFUL_HEADERS.items():
+            headers.setdefault(name, value)
         headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         if request.is_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -110,6 +110,15 @@ def new_service(**fields: Any) -> Sample:
     return Sample(ask, own)
 
 
+def _new_service_form() -> Sample:
+    """The same by the form, whose address says what it begins as."""
+
+    def of(project: str) -> Ask:
+        return Ask(query={"type": "api"}, form={"name": "New", "project": project})
+
+    return Sample(lambda world, _: of(world.project.name), lambda world, _: of(new_id()))
+
+
 def action(*, status: Status | None = None, **json: Any) -> Sample:
     """A call of services.php about a new service."""
 
@@ -190,10 +199,21 @@ def _page_of_second_factor(world: World, party: Party) -> Ask:
 
 
 def _configuration_form(world: World, party: Party) -> Ask:
-    # The first version of a new service of a project that nobody has changed.
+    # A new service's configuration is its first version.
+    form = {"document": "{}", "version": "1"}
+    return Ask(service_path(world.new_service()), form=form)
+
+
+def _settings_form(world: World, party: Party) -> Ask:
     service = world.new_service()
-    form = {"document": "{}", "version": world.entity_tag(service)}
+    form = {"name": "Renamed", "icon": "server-outline", "version": world.entity_tag(service)}
     return Ask(service_path(service), form=form)
+
+
+_SUSPENDING = Sample(
+    lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    about_service=True,
+)
 
 
 def _register(name: str) -> Sample:
@@ -291,10 +311,17 @@ ROUTE_SAMPLES: dict[str, Sample] = {
         )
     ),
     "DELETE /api/projects/{projectId}/members/{userId}": Sample(_end_part, _end_own_part),
+    "GET /api/projects/{projectId}/status-page": of_project(),
+    "PUT /api/projects/{projectId}/status-page": of_project(
+        {"enabled": False, "title": "Our services", "services": []}
+    ),
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
+    # What came of each service is told in the answer; tests/dashboard/test_bulk.py has refusals.
+    "POST /api/services/bulk": plain(action="suspend", serviceIds=["none"]),
     "GET /api/services/active": plain(),
+    "GET /api/services/dependencies": plain(),
     **{
         f"{method} /api/services/download/{kind}/{{{name}}}{more}": download(kind, name, value)
         for kind, name, value in DOWNLOADS
@@ -339,6 +366,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/services/{serviceId}/logs/tail": of_service(query={"until": "2026-01-01T00:00:00Z"}),
     "POST /api/services/{serviceId}/logs": of_logs_or_metrics(_ENTRIES),
     "GET /api/services/{serviceId}/metrics": of_service(),
+    "GET /api/services/{serviceId}/metrics/percentiles": of_service(),
     "POST /api/services/{serviceId}/metrics": of_logs_or_metrics(_SAMPLES),
     "POST /api/services/{serviceId}/restore": of_service(cancelled=True),
     "POST /api/services/{serviceId}/resume": of_service(status=Status.INACTIVE),
@@ -497,13 +525,62 @@ PAGE_SAMPLES: dict[str, Sample] = {
     },
     "GET /register": plain(),
     "POST /register": _register("form"),
+    "GET /services/bulk": plain(),
+    "POST /services/bulk": made(lambda _: Ask(form={"action": "suspend", "id": "none"})),
+    "GET /services/new": plain(),
+    "POST /services/new": _new_service_form(),
+    "POST /services/new/check": made(
+        lambda _: Ask(query={"type": "api"}, form={"project": new_id()})
+    ),
+    "GET /projects/{projectId}/status-page": of_project(),
+    "POST /projects/{projectId}/status-page": made(
+        lambda world: Ask(
+            project_path(world.new_project()), form={"version": "none", "title": "Our services"}
+        )
+    ),
+    "GET /status/{slug}": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/badge.svg": made(lambda world: Ask({"slug": world.status_page()})),
+    "GET /status/{slug}/{key}/badge.svg": made(
+        lambda world: Ask({"slug": world.status_page(), "key": "shown"})
+    ),
+    "GET /wall": plain(),
+    "GET /map": plain(),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
+    "GET /services/{serviceId}/downloads": of_service(),
+    "GET /services/{serviceId}/health": of_service(),
+    "POST /services/{serviceId}/health": of_service(),
+    "GET /services/{serviceId}/logs": of_service(),
+    "GET /services/{serviceId}/metrics": of_service(),
     "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),
-    "POST /services/{serviceId}/{verb}": Sample(
-        lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    "POST /services/{serviceId}/configuration/check": Sample(
+        _configuration_form, about_service=True
+    ),
+    "GET /services/{serviceId}/configuration/versions": of_service(),
+    "GET /services/{serviceId}/configuration/versions/compare": of_service(
+        query={"since": "0", "to": "1"}
+    ),
+    "GET /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
+    "POST /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
+    "GET /services/{serviceId}/audit": of_service(),
+    "GET /services/{serviceId}/dependencies": of_service(),
+    "GET /services/{serviceId}/restore": of_service(cancelled=True),
+    "POST /services/{serviceId}/restore": of_service(cancelled=True),
+    "GET /services/{serviceId}/settings": of_service(),
+    "POST /services/{serviceId}/settings": Sample(_settings_form, about_service=True),
+    "GET /services/{serviceId}/settings/tokens": of_service(),
+    "POST /services/{serviceId}/settings/tokens": Sample(
+        lambda world, _: Ask(service_path(world.new_service()), form={"name": "agent"}),
         about_service=True,
     ),
+    "GET /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "POST /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "GET /services/{serviceId}/{verb}": _SUSPENDING,
+    "POST /services/{serviceId}/{verb}": _SUSPENDING,
 }
 
 SAMPLES = ACTION_SAMPLES | ROUTE_SAMPLES | PAGE_SAMPLES

@@ -83,6 +83,13 @@ ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
         "tokenId",
     ): ingest_token_of_another_service,
+    **{
+        (
+            f"{method} /services/{{serviceId}}/settings/tokens/{{tokenId}}/revoke",
+            "tokenId",
+        ): ingest_token_of_another_service
+        for method in ("GET", "POST")
+    },
     (
         "POST /api/services/{serviceId}/heartbeats/{check}",
         "check",
@@ -110,11 +117,19 @@ NOTHING_FOREIGN = (
     ("PUT /api/projects/{projectId}/members/{userId}", "userId"),
     ("DELETE /api/invitations/{invitationId}", "invitationId"),
     ("GET /api/templates/{templateId}", "templateId"),
+    ("GET /services/{serviceId}/{verb}", "verb"),
     ("POST /services/{serviceId}/{verb}", "verb"),
+    ("GET /services/{serviceId}/restore", "serviceId"),
+    ("POST /services/{serviceId}/restore", "serviceId"),
     ("GET /api/services/download/links/{token}", "token"),
     *((name, "userId") for name in SAMPLES if "/users/{userId}" in name),
     *((name, "verb") for name in SAMPLES if "/admin/users/{userId}/{verb}" in name),
     *((name, "invitationId") for name in SAMPLES if "/admin/invitations/{" in name),
+    ("GET /status/{slug}", "slug"),
+    ("GET /status/{slug}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "slug"),
+    ("GET /status/{slug}/{key}/badge.svg", "key"),
+    *((name, "userId") for name in SAMPLES if " /api/users/{userId}" in name),
 )
 PLACES = [(name, place) for name in SAMPLES for place in re.findall(r"{(\w+)}", name)]
 STRANGERS_PLACES = [each for each in PLACES if each[1] in STRANGERS and each not in NOTHING_FOREIGN]

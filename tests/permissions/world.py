@@ -26,7 +26,6 @@ from cms_services.accounts.tokens import TokenPair, issue_tokens
 from cms_services.actor import ANONYMOUS, Actor
 from cms_services.audit.trail import list_entries
 from cms_services.catalogue import lifecycle
-from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.commands.permissions import Row
 from cms_services.database import new_id
@@ -34,6 +33,8 @@ from cms_services.downloads.bundles import BUNDLES
 from cms_services.downloads.links import create_link
 from cms_services.extensions import db
 from cms_services.monitoring.ingest_tokens import create_ingest_token
+from cms_services.monitoring.status_pages import Settings as StatusPageSettings
+from cms_services.monitoring.status_pages import ShownService, change_settings
 from cms_services.projects.models import ProjectMember
 from cms_services.projects.sharing import create_project
 from cms_services.provisioning.services import NewService, create_service
@@ -181,11 +182,6 @@ class World:
         made = self._made(make)
         return self._private(made) if of is None else made
 
-    def entity_tag(self, service: Thing) -> str:
-        """What tells the present state of a service from others."""
-        with self.app.app_context():
-            return db.session.get_one(Service, service.id).entity_tag
-
     def download_link(self, maker: Party) -> str:
         """The token of a new link that this account made to a bundle of its own."""
         service = self.new_service("hosting", of=maker)
@@ -193,6 +189,20 @@ class World:
         def make() -> str:
             actor = Actor(user_id=maker.user_id, role=Role.USER)
             return create_link(actor, BUNDLES["hosting"], service.billing_id, "zip", False)[0]
+
+        return self._made(make)
+
+    def status_page(self) -> str:
+        """The address of a new public page, of a project of nobody who calls."""
+
+        def make() -> str:
+            admin = self._actors[Caller.ADMIN]
+            project = create_project(admin, new_id())
+            place = {"owner_id": admin.user_id, "project": project.name}
+            service = create_service(admin, NewService(new_id(), ServiceType.API, **place))
+            shown = ShownService(service.service_id, "Shown", "shown")
+            change_settings(admin, project, StatusPageSettings(True, project.id, "Ours", [shown]))
+            return project.id
 
         return self._made(make)
 

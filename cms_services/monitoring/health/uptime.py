@@ -1,8 +1,10 @@
 """How long a service was up, out of the time in which that is known."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import select
 
@@ -20,6 +22,13 @@ WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta
 _LONGEST = timedelta(days=400)
 _UP = (HealthStatus.HEALTHY, HealthStatus.DEGRADED)
 _PRECISION = 3
+# What a stretch of time is called after in which a service was several of them.
+_BY_GRAVITY = (
+    HealthStatus.UNHEALTHY,
+    HealthStatus.DEGRADED,
+    MAINTENANCE,
+    HealthStatus.HEALTHY,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,42 @@ def uptime_between(actor: Actor, identifier: str, start: datetime, end: datetime
         percent=percent_up(seconds),
         periods=periods,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A stretch of time: the gravest that a service was in it, and the seconds of each status.
+
+    `percent` is up out of up and down, None where neither is known.
+    """
+
+    start: datetime
+    end: datetime
+    status: str
+    seconds: dict[str, float]
+    percent: float | None
+
+
+def uptime_of_each(actor: Actor, identifier: str, bounds: Sequence[datetime]) -> list[Share]:
+    """The uptime of a service the caller may read, between each two moments that follow."""
+    service = load_service(actor, identifier)
+    seconds: list[dict[str, float]] = [{} for _ in bounds[1:]]
+    for period in _periods(service.id, bounds[0], bounds[-1], now()):
+        number = max(0, bisect_right(bounds, period.start) - 1)
+        while number < len(seconds) and bounds[number] < period.end:
+            stretch = bounds[number], bounds[number + 1]
+            for status, lasted in seconds_by_status([period], *stretch).items():
+                known = seconds[number]
+                known[status] = known.get(status, 0.0) + lasted
+            number += 1
+    return [
+        Share(start, end, _gravest(known), known, percent_up(known))
+        for (start, end), known in zip(pairwise(bounds), seconds, strict=True)
+    ]
+
+
+def _gravest(seconds: dict[str, float]) -> str:
+    return next((each for each in _BY_GRAVITY if each in seconds), HealthStatus.UNKNOWN)
 
 
 def recent_uptime(service_id: str) -> dict[str, float | None]:

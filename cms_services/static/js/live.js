@@ -81,11 +81,12 @@ export async function lookAgain() {
   clearTimeout(wanted);
   wanted = null;
   const url = location.pathname + location.search;
-  if (!followed()) return;
+  if (!document.querySelector("[data-region]")) return;
   if (tagOf !== url) tag = null;
   tagOf = url;
   const headers = { Accept: "text/html", ...(tag && { "If-None-Match": tag }) };
   const answer = await fetch(url, { headers, cache: "no-store", redirect: "manual" }).catch(() => null);
+  if (answer?.ok || answer?.status === 304) document.dispatchEvent(new CustomEvent("cms:looked"));
   if (!answer?.ok || url !== location.pathname + location.search) return;
   tag = answer.headers.get("ETag");
   const text = await answer.text();
@@ -97,7 +98,10 @@ export async function lookAgain() {
     }
   }
   const about = present.querySelector("[data-live]")?.dataset.live;
-  if (about) document.querySelector("[data-live]").dataset.live = about;
+  // The page may be another one by now.
+  if (about && url === location.pathname + location.search && followed()) {
+    document.querySelector("[data-live]").dataset.live = about;
+  }
 }
 
 /** Whether somebody is typing or choosing in a region. */
