@@ -26,6 +26,26 @@ def _of(service: str, tab: str = "") -> Callable[[Company], str]:
     return lambda company: f"/services/{company.service(service)['serviceId']}{tab}"
 
 
+def _status_page_settings(company: Company) -> str:
+    token = company.token("mara@brightquay.example")
+    projects = company.server.get("/api/projects", token).data
+    (project,) = [each for each in projects if each["name"] == "tidepool-shop"]
+    return f"/projects/{project['id']}/status-page"
+
+
+def _status_page(company: Company) -> str:
+    """A page that Mara has switched on."""
+    token = company.token("mara@brightquay.example")
+    names = {"Storefront API": "Shop", "Payment Gateway": "Payments", "Order Store": "Orders"}
+    shown = [
+        {"serviceId": company.service(name)["serviceId"], "name": public}
+        for name, public in names.items()
+    ]
+    body = {"enabled": True, "slug": "tidepool", "title": "Tidepool Coffee", "services": shown}
+    company.server.request("PUT", f"/api{_status_page_settings(company)}", body, token)
+    return "/status/tidepool"
+
+
 PAGES = (
     Shown("sign-in", "/login", "stranger"),
     Shown("forgotten-password", "/password/forgot", "stranger"),
@@ -36,5 +56,9 @@ PAGES = (
     Shown("service-configuration", _of("Payment Gateway", "/configuration")),
     Shown("wall", "/wall"),
     Shown("wall-of-a-project", "/wall?project=tidepool-shop"),
+    Shown("map", "/map"),
+    Shown("map-of-a-project", "/map?project=tidepool-shop"),
+    Shown("status-page", _status_page, "stranger"),
+    Shown("status-page-settings", _status_page_settings),
     Shown("missing", "/services/none"),
 )
