@@ -26,7 +26,7 @@ from cms_services.extensions import db
 from cms_services.projects.models import Project, ProjectMember
 from cms_services.schema import upgrade_schema
 
-_PASSWORD = "Benchmark-1"
+PASSWORD = "Benchmark-1"
 _CREATE = """
 wrk.method = "POST"
 wrk.body = '{"createService":"createService","name":"Bench","type":"api","project":"created"}'
@@ -110,7 +110,7 @@ def fill(settings: dict[str, str]) -> None:
         project = Project(name="shop")
         db.session.add(project)
         for email, components, subscriptions in (("few@x.io", 50, 50), ("many@x.io", 0, 5000)):
-            user = User(email=email, name=email, password_hash=hash_password(_PASSWORD))
+            user = User(email=email, name=email, password_hash=hash_password(PASSWORD))
             db.session.add(user)
             db.session.flush()
             if components:
@@ -144,7 +144,7 @@ def row_of(user_id: str, number: int, kind: str, project_id: str | None) -> dict
 
 
 def sign_in(base: str, email: str) -> str:
-    body = json.dumps({"email": email, "password": _PASSWORD}).encode()
+    body = json.dumps({"email": email, "password": PASSWORD}).encode()
     request = urllib.request.Request(
         f"{base}/api/auth/login", body, {"Content-Type": "application/json"}
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_GUNICORN = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread"]
+_GUNICORN = [sys.executable, "-m", "gunicorn", "--no-control-socket"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,17 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def gunicorn(
-    target: str, ready: str, environment: dict[str, str], workers: int, threads: int
+    target: str,
+    ready: str,
+    environment: dict[str, str],
+    workers: int,
+    threads: int,
+    worker_class: str = "gthread",
 ) -> Iterator[str]:
     """Serve a WSGI target on a free port; gives its base URL."""
     base = f"http://127.0.0.1:{free_port()}"
-    settings = ["--workers", str(workers), "--threads", str(threads), "--no-control-socket"]
+    settings = ["--workers", str(workers), "--threads", str(threads)]
+    settings += ["--worker-class", worker_class, "--worker-connections", "4000"]
     process = subprocess.Popen(
         [*_GUNICORN, *settings, "--bind", base.removeprefix("http://"), target],
         env=os.environ | environment,
@@ -52,7 +58,8 @@ def gunicorn(
         yield base
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        # Longer than gunicorn gives threads that go on.
+        process.wait(60)
 
 
 @contextlib.contextmanager
@@ -133,7 +140,7 @@ def _milliseconds(text: str) -> float:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(100):
+    for _ in range(600):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(url)
             return

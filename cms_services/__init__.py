@@ -23,6 +23,7 @@ from cms_services.legacy.endpoint import init_legacy
 from cms_services.own_log.configuration import configure_logging
 from cms_services.revocations import Revocations
 from cms_services.settings import Settings, load_settings
+from cms_services.shared_redis import SharedRedis
 from cms_services.shipped_files import shipped_folder
 from cms_services.signing import SigningKeys
 from cms_services.web.caller import init_caller
@@ -50,8 +51,9 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     prepare_data_folder(settings)
     configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)
-    app.extensions["cms_services.revocations"] = Revocations(settings.redis_url)
-    app.extensions["cms_services.bell"] = Bell(settings.redis_url)
+    redis = SharedRedis(settings.redis_url)
+    app.extensions["cms_services.revocations"] = Revocations(redis)
+    app.extensions["cms_services.bell"] = Bell(redis)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)

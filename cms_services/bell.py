@@ -5,77 +5,51 @@ it: followers look into the database every second anyway.
 """
 
 import threading
-import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
-import structlog
 from flask import current_app
-from redis import Redis, RedisError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from cms_services.extensions import db
-
-log = structlog.get_logger()
+from cms_services.shared_redis import Heard, SharedRedis
 
 _CHANNEL = "cms-services:events"
-_TIMEOUT_SECONDS = 1
-# After a failure Redis is left alone for so long.
-_PAUSE_SECONDS = 5.0
 _MARK = "has_events"
 
 
 class Bell:
     """Rung when events were committed. Whoever listens is called in some thread."""
 
-    def __init__(self, redis_url: str | None) -> None:
+    def __init__(self, redis: SharedRedis) -> None:
         self._listeners: list[Callable[[], None]] = []
-        self._redis_url = redis_url
-        self._redis = _connected(redis_url, _TIMEOUT_SECONDS) if redis_url else None
-        self._quiet_until = 0.0
+        self._redis = redis
         self._lock = threading.Lock()
         self._hears_redis = False
 
     def ring(self) -> None:
         """Wake the listeners of this process, and by Redis those of all."""
-        if self._redis is not None and time.monotonic() >= self._quiet_until:
-            try:
-                self._redis.publish(_CHANNEL, b"")
-            except RedisError:
-                self._quiet_until = time.monotonic() + _PAUSE_SECONDS
-            else:
-                if self._hears_redis:
-                    return
-        self._tell()
+        reached = self._redis.ask(lambda redis: redis.publish(_CHANNEL, b""))
+        if reached is None or not self._hears_redis:
+            self._tell()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have something called whenever there are new events, from now on."""
         with self._lock:
             self._listeners.append(listener)
-            if self._redis_url is not None and len(self._listeners) == 1:
-                hear = partial(self._hear, self._redis_url)
-                threading.Thread(target=hear, name="events-bell", daemon=True).start()
+            if self._redis.url is not None and len(self._listeners) == 1:
+                threading.Thread(target=self._hear, name="events-bell", daemon=True).start()
 
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 
-    def _hear(self, redis_url: str) -> None:
-        while True:
-            try:
-                with _connected(redis_url, None) as redis, redis.pubsub() as messages:
-                    messages.subscribe(_CHANNEL)
-                    for message in messages.listen():
-                        if message["type"] == "message":
-                            self._tell()
-                        else:
-                            self._hears_redis = True
-            except RedisError as error:
-                self._hears_redis = False
-                log.warning("redis does not answer; events are looked for", reason=str(error))
-                time.sleep(_PAUSE_SECONDS)
+    def _hear(self) -> None:
+        for heard in self._redis.hear(_CHANNEL):
+            self._hears_redis = heard is not Heard.LOST
+            if heard is Heard.MESSAGE:
+                self._tell()
 
 
 def current_bell() -> Bell:
@@ -97,9 +71,3 @@ def _ring(session: Session) -> None:
 @event.listens_for(db.session, "after_soft_rollback")
 def _forget(session: Session, _: Any) -> None:
     session.info.pop(_MARK, None)
-
-
-def _connected(redis_url: str, timeout: float | None) -> Redis:
-    return Redis.from_url(
-        redis_url, socket_timeout=timeout, socket_connect_timeout=_TIMEOUT_SECONDS
-    )

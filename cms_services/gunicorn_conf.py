@@ -16,12 +16,13 @@ from prometheus_client import multiprocess
 from cms_services.arriving import ArrivingRequest
 from cms_services.intake import IntakeWorker
 from cms_services.own_log.configuration import configure_logging
-from cms_services.server import address_in_url, refuse
+from cms_services.server import address_in_url, raise_open_files_limit, refuse
 from cms_services.settings import load_settings
 
 _settings = load_settings(os.environ)
 # For the first process itself; the others do it for themselves.
 configure_logging(_settings)
+raise_open_files_limit()
 # gunicorn has no setting for the answers that it gives by itself.
 util.write_error = refuse
 
@@ -39,7 +40,7 @@ ArrivingRequest.batch_paths = re.compile(
 )
 ArrivingRequest.longest_batch = _settings.ingest_body_limit * 1024 * 1024
 IntakeWorker.request_seconds = float(_settings.request_timeout)
-# Each takes a file handle, of which many systems grant a process 1,024.
+# Those that send a request or wait for an answer; streams are let go (web/streams.py).
 worker_connections = 512
 # The highest that gunicorn takes: the old frontend puts whole forms into query strings.
 limit_request_line = 8190

@@ -6,67 +6,41 @@ database, and at once by nodes that read from a replica of it. While Redis does 
 it lost its memory, the rows alone decide.
 """
 
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import cast
 
-import structlog
 from flask import current_app
-from redis import Redis, RedisError
+from redis import Redis
 
 from cms_services.clock import now
-
-log = structlog.get_logger()
+from cms_services.shared_redis import SharedRedis
 
 _PREFIX = "cms-services:ended-session:"
-_TIMEOUT_SECONDS = 1
-# After a failure Redis is not asked again for so long, so that requests don't each wait for it.
-_PAUSE_SECONDS = 5.0
 
 
 class Revocations:
     """The list in Redis, or nothing where no Redis is set."""
 
-    def __init__(self, redis_url: str | None) -> None:
-        self._redis = (
-            Redis.from_url(
-                redis_url,
-                socket_timeout=_TIMEOUT_SECONDS,
-                socket_connect_timeout=_TIMEOUT_SECONDS,
-            )
-            if redis_url
-            else None
-        )
-        self._quiet_until = 0.0
+    def __init__(self, redis: SharedRedis) -> None:
+        self._redis = redis
 
     def add(self, entries: Iterable[tuple[str, datetime]]) -> None:
         """Note ended sessions, each until the moment after which nothing of it could be valid."""
-        if self._redis is None:
-            return
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
+
+        def note(redis: Redis) -> None:
+            with redis.pipeline(transaction=False) as pipeline:
                 for session_id, until in entries:
                     seconds = int((until - now()).total_seconds()) + 1
                     if seconds > 0:
                         pipeline.set(_PREFIX + session_id, 1, ex=seconds)
                 pipeline.execute()
-        except RedisError as error:
-            self._pause(error)
+
+        self._redis.ask(note, at_any_time=True)
 
     def holds(self, session_id: str) -> bool:
         """Whether the session is known here as ended; False leaves it to the database."""
-        if self._redis is None or time.monotonic() < self._quiet_until:
-            return False
-        try:
-            return bool(self._redis.exists(_PREFIX + session_id))
-        except RedisError as error:
-            self._pause(error)
-            return False
-
-    def _pause(self, error: RedisError) -> None:
-        log.warning("redis does not answer; the database tells ended sessions", reason=str(error))
-        self._quiet_until = time.monotonic() + _PAUSE_SECONDS
+        return bool(self._redis.ask(lambda redis: redis.exists(_PREFIX + session_id)))
 
 
 def current_revocations() -> Revocations:

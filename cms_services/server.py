@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -18,6 +19,8 @@ from cms_services.web.headers import CAREFUL_HEADERS, CONTENT_POLICY
 
 log = structlog.get_logger()
 
+_MOST_OPEN_FILES = 65_536
+
 _REFUSALS: dict[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "This is not a valid HTTP request."),
     408: ("REQUEST_TIMEOUT", "The request took too long to arrive; send it again, faster."),
@@ -31,6 +34,17 @@ def address_in_url(settings: Settings) -> str:
     """HOST and PORT as they stand in a URL: an IPv6 address in brackets."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{host}:{settings.port}"
+
+
+def raise_open_files_limit() -> None:
+    """Let this process, and those that it starts, open as many files as the system grants them.
+
+    Each connection is one, and many systems grant 1,024 to whoever doesn't ask.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def require_free_address(settings: Settings) -> None:

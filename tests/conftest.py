@@ -5,6 +5,8 @@ and TEST_MARIADB_URL; a test that needs one which does not answer is skipped, or
 REQUIRE_SERVERS=1.
 """
 
+import gc
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -36,6 +38,24 @@ from tests.databases import (
 from tests.people import PASSWORD, Person
 
 _PASSWORD_HASH = hash_password(PASSWORD)
+
+# Some systems set it. Every process that a test starts would compile all of the application again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many as processors: for half of their time tests wait for processes and intervals.
+
+    No more where there are many processors, since database servers grant so many connections.
+    """
+    processors = len(os.sched_getaffinity(0))
+    return min(2 * processors, max(processors, 8))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was loaded, which no test gives back."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

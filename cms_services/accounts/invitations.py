@@ -12,7 +12,7 @@ from cms_services.accounts.users import create_user, require_free_address
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.clock import now
-from cms_services.errors import NotFound, ValidationFailed
+from cms_services.errors import Conflict, NotFound, ValidationFailed
 from cms_services.extensions import db
 from cms_services.mail.outbox import post
 from cms_services.pruning import prune_before
@@ -21,11 +21,14 @@ from cms_services.vocabulary import EventType, Role
 INVITATION_LIFETIME = timedelta(days=7)
 
 
-def invite(actor: Actor, email: str, role: Role) -> Invitation:
+def invite(actor: Actor, registration: str, email: str, role: Role) -> Invitation:
     """Invite somebody; an earlier invitation of the same address ends.
 
-    Raises ValidationFailed for a bad address, Conflict where it has an account.
+    `registration` is the setting. Raises ValidationFailed for a bad address, Conflict where it has
+    an account or where nobody could accept.
     """
+    if registration == "closed":
+        raise Conflict("REGISTRATION is closed, so that nobody could accept; set it to invite.")
     email = checked_email(email)
     require_free_address(email)
     earlier = db.session.scalar(select(Invitation).where(Invitation.email == email))

@@ -47,9 +47,13 @@ def begin_enrolment(user: User) -> Enrolment:
     secret = pyotp.random_base32()
     user.totp_secret = current_vault().seal(secret, totp_context(user.id))
     db.session.flush()
-    return Enrolment(
-        secret, pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=_ISSUER)
-    )
+    return enrolment_of(user, secret)
+
+
+def enrolment_of(user: User, secret: str) -> Enrolment:
+    """A secret as an authenticator takes it for this account."""
+    uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=_ISSUER)
+    return Enrolment(secret, uri)
 
 
 def confirm_enrolment(actor: Actor, user: User, code: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from cms_services.accounts.models import User, UserSession
@@ -110,6 +110,16 @@ def list_sessions(user_id: str) -> Sequence[UserSession]:
     """An account's sign-ins that go on, the newest first."""
     query = select(UserSession).where(_go_on(user_id))
     return db.session.scalars(query.order_by(UserSession.created_at.desc())).all()
+
+
+def last_seen(user_ids: Sequence[str]) -> dict[str, datetime]:
+    """When accounts were seen last, of those that have a sign-in that is not forgotten yet."""
+    query = (
+        select(UserSession.user_id, func.max(UserSession.last_seen_at))
+        .where(UserSession.user_id.in_(user_ids))
+        .group_by(UserSession.user_id)
+    )
+    return dict(db.session.execute(query).tuples().all())
 
 
 def end_session(actor: Actor, user_id: str, session_id: str) -> None:

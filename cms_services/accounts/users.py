@@ -1,11 +1,12 @@
 """Making, finding and changing accounts."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.exc import IntegrityError
 
-from cms_services.accounts.addresses import checked_email
+from cms_services.accounts.addresses import checked_email, normalised_email
 from cms_services.accounts.models import User
 from cms_services.accounts.passwords import (
     PASSWORD_RULE,
@@ -62,9 +63,31 @@ def get_user(user_id: str, *, for_change: bool = False) -> User:
     return user
 
 
-def list_users(*, limit: int, cursor: str | None = None, q: str | None = None) -> Page[AnyRow]:
+def id_of_address(email: str) -> str | None:
+    """The account with this address; None where there is none, or it is not active."""
+    query = select(User.id).where(User.email == normalised_email(email), User.active.is_(True))
+    return db.session.scalar(query)
+
+
+def names_of_users(ids: Collection[str]) -> Sequence[AnyRow]:
+    """Accounts by their ids: id and name."""
+    return db.session.execute(select(User.id, User.name).where(User.id.in_(ids))).all()
+
+
+def list_users(
+    *,
+    limit: int,
+    cursor: str | None = None,
+    q: str | None = None,
+    role: str | None = None,
+    active: bool | None = None,
+) -> Page[AnyRow]:
     """Accounts by address. `q` is looked for in address and name."""
     query = select(*USER_COLUMNS)
+    if role is not None:
+        query = query.where(User.role == role)
+    if active is not None:
+        query = query.where(User.active.is_(active))
     if q:
         query = query.where(
             func.lower(User.email).contains(q.lower(), autoescape=True)

@@ -20,6 +20,7 @@ from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Permission
 from cms_services.web.caller import sign_in, sign_out
+from cms_services.web.conditional import require_match
 from cms_services.web.limits import LETTERS, SIGN_IN
 from cms_services.web.operations import PUBLIC, operation
 from cms_services.web.schemas import accounts as schemas
@@ -108,6 +109,21 @@ def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
 @operation("The caller's own account", Permission.ACCOUNT_READ, answer=schemas.UserOut)
 def me(actor: Actor) -> User:
     return users.get_user(actor.own_id)
+
+
+@auth.patch("/me")
+@operation(
+    "Change one's name",
+    Permission.ACCOUNT_WRITE,
+    transaction="write",
+    body=schemas.AccountChange,
+    answer=schemas.UserOut,
+    guarded=True,
+)
+def change_me(actor: Actor, body: dict[str, Any]) -> User:
+    user = users.get_user(actor.own_id, for_change=True)
+    require_match(user)
+    return users.update_user(actor, user, body)
 
 
 @auth.post("/password")

@@ -18,6 +18,9 @@ from cms_services.web.otlp import PROTOBUF_TYPE
 
 documentation = Blueprint("documentation", __name__, url_prefix="/api")
 
+# Where an application keeps its document, which stays the same.
+_MADE = "cms_services.openapi"
+
 # Swagger UI's icons stand in its style sheet.
 _DOCS_CSP = f"{CONTENT_POLICY}; img-src 'self' data:"
 _ERROR = {"$ref": "#/components/schemas/Failure"}
@@ -43,7 +46,11 @@ _REASONS = {
 @documentation.get("/openapi.json")
 @operation("This document", PUBLIC, transaction="own", media_types=("application/json",))
 def openapi(actor: Actor) -> Response:
-    return Response(WireJSON.to_bytes(document_of(current_app)), mimetype=JSON_TYPE)
+    # Anybody may ask for it, and making it takes longer than most answers.
+    made = current_app.extensions
+    if _MADE not in made:
+        made[_MADE] = WireJSON.to_bytes(document_of(current_app))
+    return Response(made[_MADE], mimetype=JSON_TYPE)
 
 
 @documentation.get("/docs")

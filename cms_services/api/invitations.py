@@ -8,7 +8,6 @@ from flask import Blueprint
 from cms_services.accounts.invitations import invite, list_invitations, revoke_invitation
 from cms_services.accounts.models import Invitation
 from cms_services.actor import Actor
-from cms_services.errors import Conflict
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Role
 from cms_services.web.operations import operation
@@ -40,9 +39,7 @@ def index(actor: Actor) -> Sequence[Invitation]:
     creates=True,
 )
 def create(actor: Actor, body: dict[str, Any]) -> Invitation:
-    if current_settings().registration == "closed":
-        raise Conflict("REGISTRATION is closed, so that nobody could accept; set it to invite.")
-    return invite(actor, body["email"], Role(body["role"]))
+    return invite(actor, current_settings().registration, body["email"], Role(body["role"]))
 
 
 @invitations.delete("/<invitation_id>")

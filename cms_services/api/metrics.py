@@ -10,12 +10,13 @@ from cms_services.durations import parse_timeframe
 from cms_services.monitoring import usage
 from cms_services.monitoring.batches import Stored
 from cms_services.monitoring.metrics.ingest import add_samples
+from cms_services.monitoring.metrics.percentile_series import PercentileSeries
 from cms_services.monitoring.metrics.reading import Metrics
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.bodies import load, read_json_object
 from cms_services.web.envelope import JSON_TYPE
 from cms_services.web.limits import INGEST
-from cms_services.web.metric_sources import metrics_of
+from cms_services.web.metric_sources import metrics_of, percentiles_of
 from cms_services.web.operations import operation
 from cms_services.web.schemas import metrics as schemas
 from cms_services.web.schemas.ingest import IngestOut
@@ -36,6 +37,19 @@ metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>"
 def show_metrics(actor: Actor, service_id: str, query: dict[str, Any]) -> Metrics:
     text = query["timeframe"]
     return metrics_of(actor, service_id, text, parse_timeframe(text), query["names"])
+
+
+@metrics.get("/metrics/percentiles")
+@operation(
+    "The percentiles of histograms over a timeframe that ends now",
+    Permission.SERVICES_READ,
+    needs=Relation.VIEWER,
+    query=schemas.MetricsQuery,
+    answer=schemas.PercentilesOut,
+)
+def show_percentiles(actor: Actor, service_id: str, query: dict[str, Any]) -> PercentileSeries:
+    text = query["timeframe"]
+    return percentiles_of(actor, service_id, text, parse_timeframe(text), query["names"])
 
 
 @metrics.post("/metrics")

@@ -108,6 +108,22 @@ def members(actor: Actor, project_id: str) -> Any:
     return sharing.list_members(sharing.load_project(actor, project_id))
 
 
+@projects.post("/<project_id>/members")
+@operation(
+    "Let the account with an e-mail address take part in a project, or change its part",
+    Permission.PROJECTS_WRITE,
+    needs=Relation.OWNER,
+    transaction="write",
+    body=schemas.NewMember,
+    answer=schemas.MemberOut,
+    many=True,
+)
+def add_member(actor: Actor, project_id: str, body: dict[str, Any]) -> Any:
+    project = sharing.load_project(actor, project_id, _OWNER_ONLY, for_change=True)
+    sharing.set_member_by_address(actor, project, body["email"], ProjectRole(body["role"]))
+    return sharing.list_members(project)
+
+
 @projects.put("/<project_id>/members/<user_id>")
 @operation(
     "Let an account take part in a project, or change its part",

@@ -7,6 +7,7 @@ from flask import Blueprint, request, url_for
 from cms_services.actor import Actor
 from cms_services.catalogue import lifecycle
 from cms_services.catalogue.access import load_service
+from cms_services.catalogue.bulk import BulkAction, BulkChange
 from cms_services.catalogue.listing import (
     ServiceFilter,
     count_services,
@@ -17,12 +18,15 @@ from cms_services.catalogue.models import Service
 from cms_services.catalogue.types import describe_types
 from cms_services.errors import ValidationFailed
 from cms_services.monitoring.dependency_map import DependencyMap, dependency_map
+from cms_services.monitoring.health.current import having_health
 from cms_services.provisioning.services import NewService, create_service, update_service
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Relation, Status
+from cms_services.web.bulk import change_each
 from cms_services.web.conditional import require_match
 from cms_services.web.operations import Answer, operation
 from cms_services.web.schemas import services as schemas
+from cms_services.web.schemas.bulk import BulkIn, BulkOut
 from cms_services.web.schemas.dependencies import DependenciesOut, DependenciesQuery
 
 services = Blueprint("services", __name__, url_prefix="/api")
@@ -76,6 +80,23 @@ def create(actor: Actor, body: dict[str, Any]) -> Answer:
     service = create_service(actor, NewService.from_fields(body))
     location = url_for("services.show", service_id=service.service_id)
     return Answer(service, headers={"Location": location})
+
+
+@services.post("/services/bulk")
+@operation(
+    "Suspend, resume, tag or untag many services, with a result for each",
+    Permission.SERVICES_WRITE,
+    needs=Relation.READABLE,
+    # One for each service, so that a refusal undoes no other.
+    transaction="own",
+    body=BulkIn,
+    answer=BulkOut,
+)
+def bulk(actor: Actor, body: dict[str, Any]) -> dict[str, Any]:
+    change = BulkChange(BulkAction(body["action"]), body["tags"], body["reason"])
+    results = change_each(actor, change, body["service_ids"])
+    succeeded = sum(each.ok for each in results)
+    return {"succeeded": succeeded, "refused": len(results) - succeeded, "results": results}
 
 
 @services.get("/services/dependencies")
@@ -189,7 +210,9 @@ def _filter(query: dict[str, Any]) -> ServiceFilter:
         statuses=query["status"],
         types=query["type"],
         project=query.get("project"),
+        tag=query.get("tag"),
         q=query["q"],
+        also=having_health(query["health"]) if query.get("health") else None,
     )
 
 

@@ -12,6 +12,7 @@ from cms_services.audit.models import AuditEntry
 from cms_services.audit.pending import add_pending
 from cms_services.clock import now
 from cms_services.database import AnyRow, AnySelect
+from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.vocabulary import EventType
@@ -51,7 +52,9 @@ def list_entries(
     cursor: str | None = None,
     owned_projects: Collection[str] = (),
     target_id: str | None = None,
+    target_type: str | None = None,
     actor_id: str | None = None,
+    actor_name: str | None = None,
     action: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -59,16 +62,30 @@ def list_entries(
     """Entries, newest first: an admin sees all, others what they did and what befell their own.
 
     `owned_projects` are the ids of the caller's projects, whose entries count as their own.
+    `actor_name` may be a part of the name, in whatever case.
     """
     query = _between(_seen_by(actor, owned_projects), since, until)
+    if actor_name is not None:
+        name = func.lower(AuditEntry.actor_name)
+        query = query.where(name.contains(actor_name.lower(), autoescape=True))
     for column, value in (
         (AuditEntry.target_id, target_id),
+        (AuditEntry.target_type, target_type),
         (AuditEntry.actor_id, actor_id),
         (AuditEntry.action, action),
     ):
         if value is not None:
             query = query.where(column == value)
     return paged(query, _NEWEST_FIRST, limit, cursor)
+
+
+def get_entry(actor: Actor, number: int, owned_projects: Collection[str] = ()) -> AnyRow:
+    """One of the entries that list_entries() gives. Raises NotFound, for others' entries too."""
+    query = _seen_by(actor, owned_projects).where(AuditEntry.id == number)
+    entry = db.session.execute(query).one_or_none()
+    if entry is None:
+        raise NotFound("There is no such entry, or it is not yours to see.")
+    return entry
 
 
 def newest_number() -> int:

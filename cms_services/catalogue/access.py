@@ -1,12 +1,13 @@
 """The one way to a service: load it and check the caller's right in a single step."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.orm import contains_eager
 
 from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
+from cms_services.database import AnyRow
 from cms_services.errors import Forbidden, ServiceNotFound
 from cms_services.extensions import db
 from cms_services.projects.models import Project, ProjectMember
@@ -19,6 +20,16 @@ READABLE: ColumnElement[bool] = or_(
     Service.__table__.c.project_id.in_(
         select(ProjectMember.__table__.c.project_id).where(
             ProjectMember.__table__.c.user_id == bindparam("readable")
+        )
+    ),
+)
+
+_CHANGEABLE: ColumnElement[bool] = or_(
+    Service.__table__.c.user_id == bindparam("changeable"),
+    Service.__table__.c.project_id.in_(
+        select(ProjectMember.__table__.c.project_id).where(
+            ProjectMember.__table__.c.user_id == bindparam("changeable"),
+            ProjectMember.__table__.c.role.in_(PROJECT_WRITERS),
         )
     ),
 )
@@ -74,6 +85,24 @@ def readable_among(actor: Actor, ids: Collection[str]) -> dict[str, str]:
     else:
         rows = db.session.execute(query.where(READABLE), {"readable": actor.own_id})
     return {row.id: row.service_id for row in rows}
+
+
+def changeable_among(actor: Actor, ids: Collection[str]) -> set[str]:
+    """Of services by their ids those that the caller may change, as load_service() judges it."""
+    if actor.is_admin:
+        return set(ids)
+    table = Service.__table__.c
+    query = select(table.id).where(table.id.in_(ids), _CHANGEABLE)
+    return set(db.session.scalars(query, {"changeable": actor.own_id}))
+
+
+def names_among(actor: Actor, ids: Collection[str]) -> Sequence[AnyRow]:
+    """Of services by their ids those that the caller may read: id, service_id and name."""
+    table = Service.__table__.c
+    query = select(table.id, table.service_id, table.name).where(table.id.in_(ids))
+    if actor.is_admin:
+        return db.session.execute(query).all()
+    return db.session.execute(query.where(READABLE), {"readable": actor.own_id}).all()
 
 
 def _authorised(

@@ -5,17 +5,28 @@ costs more than running it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Text,
+    TypeDecorator,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.ext.compiler import compiles
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import READABLE
-from cms_services.catalogue.models import Service
+from cms_services.catalogue.models import Service, ServiceTag
 from cms_services.database import AnyRow, AnySelect, Moment, lean
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import reader
@@ -25,13 +36,33 @@ from cms_services.vocabulary import TYPES_OF_FAMILY, Family, Status
 
 _service = Service.__table__.c
 _project = Project.__table__.c
+_tag = ServiceTag.__table__.c
+
+
+class _Tags(TypeDecorator[list[str]]):
+    """Tags, which hold no comma, joined by commas."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> list[str]:
+        return sorted(value.split(",")) if value else []
+
+
+_TAGS = (
+    select(func.aggregate_strings(_tag.tag, ","))
+    .where(_tag.service_id == _service.id)
+    .correlate(Service.__table__)
+    .scalar_subquery()
+)
+_NAMED = {
+    "project_name": _project.name.label("project_name"),
+    "tags": type_coerce(_TAGS, _Tags()).label("tags"),
+}
 
 
 def _columns(names: str) -> tuple[ColumnElement[Any], ...]:
-    project_name = _project.name.label("project_name")
-    return tuple(
-        project_name if name == "project_name" else lean(_service[name]) for name in names.split()
-    )
+    return tuple(_NAMED[name] if name in _NAMED else lean(_service[name]) for name in names.split())
 
 
 SUBSCRIPTION_COLUMNS = _columns(
@@ -42,10 +73,11 @@ COMPONENT_COLUMNS = _columns(
     " created_at updated_at"
 )
 SERVICE_COLUMNS = SUBSCRIPTION_COLUMNS + _columns(
-    "user_id project_name description icon template endpoints dependencies config version"
+    "user_id project_name description icon template endpoints dependencies tags config version"
     " cancelled_at created_at updated_at"
 )
 _COUNT = (func.count(_service.id),)
+_COUNT_BY_TYPE = (_service.type, func.count(_service.id).label("services"))
 
 
 class _FarFuture(ColumnElement[datetime]):
@@ -95,6 +127,7 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "statuses": _service.status.in_(bindparam("statuses", expanding=True)),
     "types": _service.type.in_(bindparam("types", expanding=True)),
     "project": _project.name == bindparam("project"),
+    "tag": _service.id.in_(select(_tag.service_id).where(_tag.tag == bindparam("tag"))),
     "needle": or_(
         *(
             func.lower(_service[name]).like(bindparam("needle"), escape="/")
@@ -105,13 +138,26 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """A condition on services from above the catalogue, with the values of its parameters.
+
+    One that is made once, such as a module's, keeps the statements that it stands in.
+    """
+
+    condition: ColumnElement[bool]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class ServiceFilter:
     """What narrows a list. Empty sequences and None don't narrow."""
 
     statuses: Sequence[str] = ()
     types: Sequence[str] = ()
     project: str | None = None
+    tag: str | None = None
     q: str | None = None
+    also: Narrowing | None = None
 
 
 def list_components(
@@ -145,16 +191,34 @@ def list_services(
     actor: Actor, wanted: ServiceFilter, sort: str | None, limit: int, cursor: str | None
 ) -> Page[AnyRow]:
     """Every service that the caller may read, a page at a time."""
-    values = _values(actor, wanted)
-    query = _statement(SERVICE_COLUMNS, frozenset(values), None).params(values)
-    return paged(query, sort_order(sort), limit, cursor)
+    query, values = _narrowed(actor, wanted, SERVICE_COLUMNS)
+    return paged(query.params(values), sort_order(sort), limit, cursor)
 
 
 def count_services(actor: Actor, wanted: ServiceFilter) -> int:
     """How many services list_services() would give over all pages."""
-    values = _values(actor, wanted)
-    query = _statement(_COUNT, frozenset(values), None)
+    query, values = _narrowed(actor, wanted, _COUNT)
     return reader().execute(query, values).scalar() or 0
+
+
+def count_by_type(actor: Actor, wanted: ServiceFilter) -> dict[str, int]:
+    """How many services there are of each type, as the rest of the filter narrows them."""
+    query, values = _narrowed(actor, replace(wanted, types=()), _COUNT_BY_TYPE)
+    counted = reader().execute(query.group_by(_service.type), values)
+    return {row.type: row.services for row in counted}
+
+
+def count_by_project(project_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many services projects have in each status, by the projects; none are left out."""
+    query = (
+        select(_service.project_id, _service.status, func.count(_service.id))
+        .where(_service.project_id.in_(project_ids))
+        .group_by(_service.project_id, _service.status)
+    )
+    counts: dict[str, dict[str, int]] = {project_id: {} for project_id in project_ids}
+    for project_id, status, count in reader().execute(query):
+        counts[project_id][status] = count
+    return counts
 
 
 def sort_order(sort: str | None) -> tuple[SortKey, ...]:
@@ -175,7 +239,10 @@ def sort_order(sort: str | None) -> tuple[SortKey, ...]:
 
 @lru_cache(maxsize=256)
 def _statement(
-    columns: tuple[ColumnElement[Any], ...], conditions: frozenset[str], sort: str | None
+    columns: tuple[ColumnElement[Any], ...],
+    conditions: frozenset[str],
+    sort: str | None,
+    also: ColumnElement[bool] | None = None,
 ) -> AnySelect:
     """Select columns under named conditions, whose parameters have the same names."""
     query = (
@@ -184,10 +251,23 @@ def _statement(
         .outerjoin(Project.__table__, _project.id == _service.project_id)
         .where(*(_CONDITIONS[name] for name in sorted(conditions)))
     )
+    if also is not None:
+        query = query.where(also)
     if sort is None:
         return query
     keys = sort_order(sort)
     return query.order_by(*(k.column.desc() if k.descending else k.column.asc() for k in keys))
+
+
+def _narrowed(
+    actor: Actor, wanted: ServiceFilter, columns: tuple[ColumnElement[Any], ...]
+) -> tuple[AnySelect, dict[str, Any]]:
+    """The statement for a filter, and the values of its parameters."""
+    values = _values(actor, wanted)
+    if wanted.also is None:
+        return _statement(columns, frozenset(values), None), values
+    query = _statement(columns, frozenset(values), None, wanted.also.condition)
+    return query, {**values, **wanted.also.values}
 
 
 def _rows(query: AnySelect, values: Mapping[str, Any]) -> Sequence[AnyRow]:
@@ -203,6 +283,8 @@ def _values(actor: Actor, wanted: ServiceFilter) -> dict[str, Any]:
         values["types"] = wanted.types
     if wanted.project is not None:
         values["project"] = wanted.project
+    if wanted.tag is not None:
+        values["tag"] = wanted.tag.lower()
     if wanted.q:
         values["needle"] = f"%{_escaped(wanted.q.lower())}%"
     return values

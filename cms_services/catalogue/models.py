@@ -7,10 +7,21 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from cms_services.clock import now
-from cms_services.database import DOCUMENT, IDENTIFIER, LONG_TEXT, WORD, Moment, new_id, state_tag
+from cms_services.database import (
+    DOCUMENT,
+    IDENTIFIER,
+    LONG_TEXT,
+    WORD,
+    Moment,
+    bounded_text,
+    new_id,
+    state_tag,
+)
 from cms_services.extensions import Model
 from cms_services.projects.models import Project
 from cms_services.vocabulary import FAMILY_OF_TYPE, Family, ServiceType, Status
+
+MOST_TAG_CHARACTERS = 32
 
 
 def _one_of(column: str, words: type[ServiceType] | type[Status]) -> str:
@@ -47,6 +58,9 @@ class Service(Model):
     updated_at: Mapped[datetime] = mapped_column(Moment, default=now, onupdate=now)
 
     project: Mapped[Project | None] = relationship(lazy="joined", innerjoin=False)
+    tag_rows: Mapped[list["ServiceTag"]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True
+    )
 
     __table_args__ = (
         Index("idx_user_status", "user_id", "status"),
@@ -66,7 +80,24 @@ class Service(Model):
         return self.project.name if self.project else None
 
     @property
+    def tags(self) -> list[str]:
+        return sorted(each.tag for each in self.tag_rows)
+
+    @property
     def entity_tag(self) -> str:
         """Changes with every change that a reader could see, the project's name included."""
         project = f"-{state_tag(self.project.updated_at)}" if self.project else ""
         return f"{self.version}{project}"
+
+
+class ServiceTag(Model):
+    """A word by which a service is found; catalogue/tags.py says what it may be."""
+
+    __tablename__ = "service_tags"
+
+    service_id: Mapped[str] = mapped_column(
+        IDENTIFIER, ForeignKey("services.id", ondelete="CASCADE"), primary_key=True
+    )
+    tag: Mapped[str] = mapped_column(bounded_text(MOST_TAG_CHARACTERS), primary_key=True)
+
+    __table_args__ = (Index("ix_service_tags_tag", "tag", "service_id"),)

@@ -120,7 +120,13 @@ _SCHEMAS: dict[str, _CheckSchema] = {
     "heartbeat": _Heartbeat(),
     "scrape": _Scrape(),
 }
+_ANY_TYPE = _CheckSchema()
 CHECK_TYPES = tuple(name for name in _SCHEMAS if name != "scrape")
+
+
+def schema_of_check(check_type: object) -> Schema:
+    """What a check of this type may say, `scrape` included; of an unknown type what each may."""
+    return _SCHEMAS.get(check_type, _ANY_TYPE) if isinstance(check_type, str) else _ANY_TYPE
 
 
 def read_check(declared: Mapping[str, Any], check_type: str) -> dict[str, Any]:

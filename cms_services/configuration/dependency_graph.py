@@ -3,11 +3,12 @@
 It stands above the catalogue, since references between configurations are a half of it.
 """
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Table, select
+from sqlalchemy import ColumnElement, Table, Text, cast, or_, select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import READABLE
@@ -68,8 +69,55 @@ def graph_of(actor: Actor, project: str | None = None) -> Graph:
     project, or where there is no project of the same owner, as it does for health.
     """
     services = _services(actor)
+    whole = _connected(actor, services)
+    if project is None:
+        return whole
+    own = [each.id for each in services if each.project_name == project]
+    shown = {*own, *_reached(own, whole.dependants), *_reached(own, whole.needed_by)}
+    return _graph(
+        {id: node for id, node in whole.nodes.items() if id in shown},
+        [each for each in whole.edges if each.dependant in shown and each.needed in shown],
+    )
+
+
+def graph_near(actor: Actor, service: Service) -> Graph:
+    """The same of a loaded service and those next to it alone, without reading all others.
+
+    What the others need besides, and what needs them, is not in it.
+    """
+    column, reference = _SERVICES.c, _REFERENCES.c
+    listed = _listed(service)
+    mentions = [
+        cast(column.dependencies, Text).contains(text, autoescape=True)
+        for name in (service.name, service.service_id, service.id)
+        for text in _written_in_json(name)
+    ]
+    if service.project_id is not None:
+        place = column.project_id == service.project_id
+    else:
+        place = column.project_id.is_(None) & (column.user_id == service.user_id)
+    is_named = or_(*(each.in_(listed) for each in (column.name, column.service_id, column.id)))
+    takers = select(reference.service_id).where(reference.target_id == service.id)
+    givers = select(reference.target_id).where(reference.service_id == service.id)
+    services = _services(
+        actor,
+        or_(
+            column.id == service.id,
+            place & or_(is_named, *mentions),
+            column.id.in_(takers),
+            column.id.in_(givers),
+        ),
+    )
+    touches = or_(reference.service_id == service.id, reference.target_id == service.id)
+    return _connected(actor, services, touches)
+
+
+def _connected(
+    actor: Actor, services: Sequence[AnyRow], which: ColumnElement[bool] | None = None
+) -> Graph:
+    """The graph of some services; `which` narrows the references that are read for it."""
     targets, missing = _declared(services)
-    variables, hidden = _references(actor, {each.id for each in services})
+    variables, hidden = _references(actor, {each.id for each in services}, which)
     pairs = sorted(targets | set(variables))
     nodes = {
         each.id: Node(
@@ -85,15 +133,7 @@ def graph_of(actor: Actor, project: str | None = None) -> Graph:
         for each in services
     }
     edges = [Edge(*pair, pair in targets, variables.get(pair, ())) for pair in pairs]
-    whole = _graph(nodes, edges)
-    if project is None:
-        return whole
-    own = [each.id for each in services if each.project_name == project]
-    shown = {*own, *_reached(own, whole.dependants), *_reached(own, whole.needed_by)}
-    return _graph(
-        {id: node for id, node in nodes.items() if id in shown},
-        [each for each in edges if each.dependant in shown and each.needed in shown],
-    )
+    return _graph(nodes, edges)
 
 
 def dependants_of(graph: Graph, id: str) -> list[Node]:
@@ -130,7 +170,7 @@ def _reached(start: Sequence[str], neighbours: Mapping[str, Sequence[str]]) -> l
     return list(found)
 
 
-def _services(actor: Actor) -> Sequence[AnyRow]:
+def _services(actor: Actor, which: ColumnElement[bool] | None = None) -> Sequence[AnyRow]:
     service = _SERVICES.c
     query = (
         select(
@@ -142,6 +182,8 @@ def _services(actor: Actor) -> Sequence[AnyRow]:
         .where(service.status != Status.CANCELLED)
         .order_by(service.name, service.id)
     )  # fmt: skip
+    if which is not None:
+        query = query.where(which)
     if actor.is_admin:
         return reader().execute(query).all()
     return reader().execute(query.where(READABLE), {"readable": actor.own_id}).all()
@@ -156,15 +198,26 @@ def _declared(services: Sequence[AnyRow]) -> tuple[set[tuple[str, str]], dict[st
     pairs: set[tuple[str, str]] = set()
     missing: dict[str, list[str]] = {}
     for each in services:
-        # Imported rows can hold anything.
-        listed = each.dependencies if isinstance(each.dependencies, list) else []
-        for name in dict.fromkeys(name for name in listed if isinstance(name, str)):
+        for name in _listed(each):
             meant = known.get((*_surroundings(each), name))
             if meant is None:
                 missing.setdefault(each.id, []).append(name)
             else:
                 pairs |= {(each.id, other) for other in meant if other != each.id}
     return pairs, missing
+
+
+def _listed(service: "AnyRow | Service") -> list[str]:
+    """What a service names under its `dependencies`, each once."""
+    # Imported rows can hold anything.
+    listed = service.dependencies if isinstance(service.dependencies, list) else []
+    return list(dict.fromkeys(name for name in listed if isinstance(name, str)))
+
+
+def _written_in_json(name: str) -> set[str]:
+    """The ways in which stored documents have a text: ours, and those of PHP for imported ones."""
+    escaped = json.dumps(name)
+    return {json.dumps(name, ensure_ascii=False), escaped, escaped.replace("/", "\\/")}
 
 
 def _surroundings(service: AnyRow) -> tuple[str, str | None]:
@@ -175,7 +228,7 @@ def _surroundings(service: AnyRow) -> tuple[str, str | None]:
 
 
 def _references(
-    actor: Actor, shown: set[str]
+    actor: Actor, shown: set[str], which: ColumnElement[bool] | None
 ) -> tuple[dict[tuple[str, str], list[str]], dict[str, int]]:
     """The variables of each pair of dependant and needed, and how many dependants are hidden."""
     dependant = _SERVICES.alias("dependant")
@@ -190,6 +243,8 @@ def _references(
         )
         .order_by(reference.service_id, reference.position)
     )
+    if which is not None:
+        query = query.where(which)
     if actor.is_admin:
         rows = reader().execute(query)
     else:

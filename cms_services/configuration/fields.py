@@ -44,13 +44,13 @@ class WholeNumber(fields.Field[Any]):
 
     def __init__(self, low: int, high: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._low, self._high = low, high
+        self.low, self.high = low, high
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
         whole = isinstance(number, int) and not isinstance(number, bool)
-        if not whole or not self._low <= number <= self._high:
-            raise ValidationError(f"Takes a whole number from {self._low} to {self._high}.")
+        if not whole or not self.low <= number <= self.high:
+            raise ValidationError(f"Takes a whole number from {self.low} to {self.high}.")
         return number
 
 
@@ -144,11 +144,11 @@ class OneOrMore(fields.Field[Any]):
 
     def __init__(self, each: fields.Field[Any], most: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._each = each
+        self.each = each
         self._several = fields.List(each, validate=Length(max=most))
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        field = self._several if isinstance(value, list) else self._each
+        field = self._several if isinstance(value, list) else self.each
         return field.deserialize(value, *args, **kwargs)
 
 

@@ -59,10 +59,15 @@ def store_configuration(
     Returns whether anything changed. Raises ValidationFailed, and Conflict where other services
     take values that would be gone, unless `allow_breaking`.
     """
-    document = shaped(service.family, document)
-    require_valid(service.family, document)
-    stored = sealed(document, service.config, service.id, current_vault())
-    return _store(actor, service, stored, allow_breaking)
+    return _store(actor, service, _as_stored(service, document), allow_breaking)
+
+
+def check_configuration(service: Service, document: Document) -> None:
+    """Raise ValidationFailed for what is wrong in a document by itself; nothing is stored.
+
+    What its references mean, and who takes its values, is judged when it is.
+    """
+    _as_stored(service, document)
 
 
 def replace_configuration(
@@ -122,6 +127,14 @@ def list_versions(actor: Actor, identifier: str, *, limit: int, cursor: str | No
     return paged(query, _NEWEST_FIRST, limit, cursor)
 
 
+def latest_number(service_id: str) -> int:
+    """The number of a loaded service's newest version; 0 where there is none."""
+    query = select(func.max(ConfigurationVersion.number)).where(
+        ConfigurationVersion.service_id == service_id
+    )
+    return db.session.scalar(query) or 0
+
+
 def get_version(actor: Actor, identifier: str, number: int) -> ConfigurationVersion:
     """Raises NotFound."""
     return _version_of(load_service(actor, identifier).id, number)
@@ -154,8 +167,14 @@ def restore_version(
     return masked(service.config)
 
 
+def _as_stored(service: Service, document: Document) -> Document:
+    document = shaped(service.family, document)
+    require_valid(service.family, document)
+    return sealed(document, service.config, service.id, current_vault())
+
+
 def _store(actor: Actor, service: Service, document: Document, allow_breaking: bool) -> bool:
-    latest = _latest_number(service.id)
+    latest = latest_number(service.id)
     # Unlike ==, this tells 1 from true.
     if latest and _encoded(document) == _encoded(service.config):
         return False
@@ -188,10 +207,3 @@ def _version_of(service_id: str, number: int) -> ConfigurationVersion:
 
 def _document_of(service_id: str, number: int) -> dict[str, Any]:
     return _version_of(service_id, number).document
-
-
-def _latest_number(service_id: str) -> int:
-    query = select(func.max(ConfigurationVersion.number)).where(
-        ConfigurationVersion.service_id == service_id
-    )
-    return db.session.scalar(query) or 0

@@ -44,6 +44,21 @@ class Dependent:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """A value that a service takes: into a variable, from an export of a service as written.
+
+    `name` and `service_id` are None where the caller may not read that service.
+    """
+
+    variable: str
+    written: str
+    export: str
+    name: str | None
+    service_id: str | None
+    is_cancelled: bool
+
+
+@dataclass(frozen=True)
 class _Wanted:
     variable: str
     written: str
@@ -114,6 +129,33 @@ def list_dependents(actor: Actor, identifier: str) -> list[Dependent]:
     """The variables of services the caller may read that take a value from this service."""
     service = load_service(actor, identifier)
     return _shown(actor, _taken_from(service.id))
+
+
+def list_taken(actor: Actor, service: Service) -> list[Taken]:
+    """The values that a loaded service takes from other services, in the order of its variables."""
+    reference = ServiceReference
+    query = (
+        select(
+            reference.variable, reference.written, reference.export,
+            Service.id, Service.name, Service.status,
+        )
+        .join(Service, Service.id == reference.target_id)
+        .where(reference.service_id == service.id, reference.target_id != service.id)
+        .order_by(reference.position)
+    )  # fmt: skip
+    rows = db.session.execute(query).all()
+    numbers = readable_among(actor, {row.id for row in rows})
+    return [
+        Taken(
+            row.variable,
+            row.written,
+            row.export,
+            row.name if row.id in numbers else None,
+            numbers.get(row.id),
+            row.status == Status.CANCELLED,
+        )
+        for row in rows
+    ]
 
 
 def _told(dependent: Dependent) -> dict[str, str]:

@@ -87,7 +87,7 @@ def sealed(document: Document, previous: Document, service_id: str, vault: Vault
             kept = known[path]
             # An imported document holds it unsealed.
             return kept if is_sealed(kept) else sealed_as(path, _plain_text(kept))
-        if plain == MASK and (secret or _is_secret_field(path)):
+        if plain == MASK and (secret or is_secret_field(path)):
             problems[path_text(path)] = ["No secret is stored here that could be kept; send it."]
             return value
         return sealed_as(path, plain) if secret else plain
@@ -167,9 +167,23 @@ def is_secret_form(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == _FORM and value["secret"] in (*_YES, *_NO)
 
 
+def says_secret(form: Document) -> bool:
+    """Whether a text that says whether it is secret says so."""
+    return form.get("secret") in _YES
+
+
 def is_sealed(value: Any) -> bool:
     """Whether the value is a sealed secret of a stored document."""
     return isinstance(value, dict) and value.keys() == {"secret", _SEALED}
+
+
+def is_secret_field(path: Path) -> bool:
+    """Whether what stands there is a secret whatever its form."""
+    # Under `extra` they are the same: a component has no cluster, yet may hold its token.
+    spelled = tuple(camel_case(each) for each in path if each != "extra")
+    if not 2 <= len(spelled) <= 4:
+        return False
+    return spelled in _SECRET_FIELDS or (spelled[0], "*", *spelled[2:]) in _SECRET_FIELDS
 
 
 def _masked_place(path: Path, value: Any) -> Any:
@@ -178,7 +192,7 @@ def _masked_place(path: Path, value: Any) -> Any:
         return MASK if _is_secret_variable(value) else value
     if is_sealed(value) or (is_secret_form(value) and value["secret"] in _YES):
         return MASK
-    if _is_secret_field(path) and value not in (None, ""):
+    if is_secret_field(path) and value not in (None, ""):
         return MASK
     return value | {"value": MASK} if _is_marked(value) else KEPT
 
@@ -193,14 +207,14 @@ def _may_hold_one(value: Any) -> bool:
 def _may_be_secret(path: Path, value: Any, was_secret: bool) -> bool:
     if _is_variable(path) or is_sealed(value) or _is_marked(value):
         return True
-    if _is_secret_field(path):
+    if is_secret_field(path):
         return value not in (None, "")
     return is_secret_form(value) or (was_secret and isinstance(value, str | int | float))
 
 
 def _read(path: Path, given: Any, was_secret: bool) -> tuple[Any, bool]:
     """The value as it was given, and whether it is a secret. Raises ValueError."""
-    always = _is_secret_field(path)
+    always = is_secret_field(path)
     if not isinstance(given, dict):
         if always and not isinstance(given, str):
             raise ValueError(_HINT)
@@ -231,14 +245,6 @@ def _is_secret_variable(value: Any) -> bool:
     if isinstance(value, dict):
         return _SEALED in value or value.get("secret") not in _NO
     return isinstance(value, list)
-
-
-def _is_secret_field(path: Path) -> bool:
-    # Under `extra` they are the same: a component has no cluster, yet may hold its token.
-    spelled = tuple(camel_case(each) for each in path if each != "extra")
-    if not 2 <= len(spelled) <= 4:
-        return False
-    return spelled in _SECRET_FIELDS or (spelled[0], "*", *spelled[2:]) in _SECRET_FIELDS
 
 
 def _is_marked(value: Any) -> bool:

@@ -21,8 +21,9 @@ def signed_in_page(
 ) -> Callable[[Callable[Concatenate[Actor, P], Any]], Callable[P, AnyResponse]]:
     """A page for the signed-in, whose view is called with the actor.
 
-    A stranger is led to the form and back. What is shown has an entity tag, by which a page that
-    looks again hears that nothing has changed (static/js/live.js).
+    A stranger is led to the form and back, and whoever has to set up a second factor first is led
+    to that. What is shown has an entity tag, by which a page that looks again hears that nothing
+    has changed (static/js/live.js).
     """
 
     def decorate(view: Callable[Concatenate[Actor, P], Any]) -> Callable[P, AnyResponse]:
@@ -31,13 +32,16 @@ def signed_in_page(
         def guarded(*args: P.args, **kwargs: P.kwargs) -> AnyResponse:
             refuse_cross_site_change()
             actor = current_actor()
-            if not actor.is_signed_in and request.method == "GET":
+            reads = request.method in ("GET", "HEAD")
+            if reads and not actor.is_signed_in:
                 wanted = request.full_path.rstrip("?")
                 back: dict[str, Any] = {} if wanted == "/" else {"next": wanted}
-                return redirect(url_for("account_pages.login_page", **back), 303)
+                return redirect(url_for("signing_in_pages.login_page", **back), 303)
+            if reads and actor.lacks_second_factor and not actor.may(permission):
+                return redirect(url_for("account_settings_pages.second_factor"), 303)
             actor.require(permission)
             response = make_response(view(actor, *args, **kwargs))
-            if request.method == "GET" and response.status_code == 200 and not response.is_streamed:
+            if reads and response.status_code == 200 and not response.is_streamed:
                 response.add_etag(weak=True)
                 response.make_conditional(request)
             return response

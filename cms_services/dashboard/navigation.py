@@ -12,27 +12,22 @@ from cms_services.vocabulary import Permission
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry of the navigation; `blueprints` are the pages that lie below it."""
+    """An entry of the navigation; `below` is how the addresses of its pages begin."""
 
     endpoint: str
     label: LazyString
     icon: str
     permission: Permission
-    blueprints: tuple[str, ...]
+    below: str
 
 
 _PLACES = (
-    Place(
-        "service_list.services",
-        _("Services"),
-        "box",
-        Permission.SERVICES_READ,
-        ("service_list", "service_pages", "configuration_pages"),
-    ),
-    Place(
-        "wall_pages.wall", _("Monitoring"), "activity", Permission.SERVICES_READ, ("wall_pages",)
-    ),
-    Place("map_pages.dependencies", _("Map"), "map", Permission.SERVICES_READ, ("map_pages",)),
+    Place("service_list.services", _("Services"), "box", Permission.SERVICES_READ, "/services"),
+    Place("wall_pages.wall", _("Monitoring"), "activity", Permission.SERVICES_READ, "/wall"),
+    Place("map_pages.dependencies", _("Map"), "map", Permission.SERVICES_READ, "/map"),
+    Place("project_pages.projects", _("Projects"), "folder", Permission.PROJECTS_READ, "/projects"),
+    Place("audit_pages.entries", _("Audit"), "history", Permission.AUDIT_READ, "/audit"),
+    Place("admin_pages.users", _("Administration"), "users", Permission.USERS_MANAGE, "/admin"),
 )
 
 
@@ -50,7 +45,8 @@ def navigation(actor: Actor) -> list[Entry]:
             url_for(place.endpoint),
             place.label,
             place.icon,
-            request.blueprint in place.blueprints,
+            request.endpoint == place.endpoint
+            or request.path.startswith((f"{place.below}/", place.below)),
         )
         for place in _PLACES
         if actor.may(place.permission)

@@ -1,4 +1,4 @@
-"""How a browser shows the pages: language, and light or dark. Kept in its cookies alone."""
+"""How a browser shows the pages: language, colours, cards or rows. Kept in its cookies alone."""
 
 from typing import Literal
 
@@ -15,6 +15,8 @@ preferences = Blueprint("preferences", __name__)
 
 THEMES = ("auto", "light", "dark")
 _THEME_COOKIE = "theme"
+_VIEWS = ("cards", "list")
+_VIEW_COOKIE = "services_view"
 _YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -25,7 +27,11 @@ def prefer() -> AnyResponse:
     refuse_cross_site_change()
     back = path_within(request.form.get("back")) or url_for("service_list.services")
     response = redirect(back, 303)
-    for cookie, known in ((LANGUAGE_COOKIE, LANGUAGES), (_THEME_COOKIE, THEMES)):
+    for cookie, known in (
+        (LANGUAGE_COOKIE, LANGUAGES),
+        (_THEME_COOKIE, THEMES),
+        (_VIEW_COOKIE, _VIEWS),
+    ):
         chosen = request.form.get(cookie, "")
         if chosen in known:
             response.set_cookie(
@@ -45,3 +51,9 @@ def theme() -> Literal["auto", "light", "dark"]:
     if chosen == "light":
         return "light"
     return "dark" if chosen == "dark" else "auto"
+
+
+def services_view() -> str:
+    """Whether services are shown as `cards` or as a `list`."""
+    chosen = request.cookies.get(_VIEW_COOKIE)
+    return chosen if chosen in _VIEWS else "cards"

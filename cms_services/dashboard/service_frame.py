@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, render_template, request
+from flask import current_app, render_template, request, url_for
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
@@ -12,12 +12,7 @@ from cms_services.catalogue.access import load_row
 from cms_services.catalogue.models import Service
 from cms_services.errors import Forbidden
 from cms_services.monitoring.health.reports import latest_health
-from cms_services.vocabulary import (
-    SUSPENDED_STATUS,
-    TRANSITIONS,
-    Permission,
-    Status,
-)
+from cms_services.vocabulary import TRANSITIONS, Permission, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +36,33 @@ _TABS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that may be done to the service now; it is confirmed at an address of its own."""
+
+    verb: str
+    label: LazyString
+    icon: str
+    is_grave: bool = False
+
+
+_MAINTAIN = Action("maintenance", _("Maintenance"), "wrench")
+_SUSPEND = Action("suspend", _("Suspend"), "pause")
+_RESUME = Action("resume", _("Resume"), "play")
+_CANCEL = Action("cancel", _("Cancel service"), "circle-x", is_grave=True)
+_RESTORE = Action("restore", _("Restore"), "archive-restore")
+_ACTION_OF_STATUS = {
+    Status.ACTIVE: _RESUME,
+    Status.MAINTENANCE: _MAINTAIN,
+    Status.INACTIVE: _SUSPEND,
+    Status.SUSPENDED: _SUSPEND,
+    Status.CANCELLED: _CANCEL,
+}
+
+
 def render_service_page(template: str, actor: Actor, service: Service, **shown: Any) -> str:
     """A page of a service that is loaded: its template extends service/frame.html."""
     changeable = may_change(actor, service)
-    allowed = TRANSITIONS[service.family][Status(service.status)] if changeable else ()
     tabs = [
         (tab, tab.endpoint == request.endpoint)
         for tab in _TABS
@@ -57,12 +75,21 @@ def render_service_page(template: str, actor: Actor, service: Service, **shown: 
         service=service,
         health=latest_health(actor, service.id),
         tabs=tabs,
+        # What a page may lead to: the addresses of the tabs that are shown.
+        places={
+            tab.endpoint: url_for(tab.endpoint, service_id=service.service_id) for tab, __ in tabs
+        },
         may_change=changeable,
-        can_suspend=SUSPENDED_STATUS[service.family] in allowed,
-        can_resume=Status.ACTIVE in allowed,
-        can_cancel=Status.CANCELLED in allowed,
+        actions=_actions(actor, service) if changeable else [],
         **shown,
     )
+
+
+def _actions(actor: Actor, service: Service) -> list[Action]:
+    present = Status(service.status)
+    if present is Status.CANCELLED:
+        return [_RESTORE] if actor.may(Permission.SERVICES_RESTORE) else []
+    return [_ACTION_OF_STATUS[to] for to in TRANSITIONS[service.family][present]]
 
 
 def may_change(actor: Actor, service: Service) -> bool:
@@ -71,3 +98,8 @@ def may_change(actor: Actor, service: Service) -> bool:
     except Forbidden:
         return False
     return actor.may(Permission.SERVICES_WRITE)
+
+
+def sees_all_entries(actor: Actor, service: Service) -> bool:
+    """Whether the audit trail shows the caller all of a service, beside what it did itself."""
+    return actor.is_admin or service.user_id == actor.user_id

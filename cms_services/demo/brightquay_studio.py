@@ -23,6 +23,7 @@ BRIGHTQUAY_STUDIO = (
         endpoints=("/hours",),
         template="flask-api",
         history=(StatusChange(205, Status.INACTIVE, "Everybody has moved to the new tool."),),
+        tags=("internal", "personal-data"),
     ),
     PlannedService(
         "Build Webhooks",
@@ -35,6 +36,7 @@ BRIGHTQUAY_STUDIO = (
         needs=("Build Runner",),
         configuration=web_application("hooks.brightquay.example", 8080, _PYTHON, {"QUEUE": "ci"}),
         secrets=("WEBHOOK_SECRET",),
+        tags=("internal",),
     ),
     PlannedService(
         "Visitor Statistics",
@@ -49,6 +51,7 @@ BRIGHTQUAY_STUDIO = (
             "stats.brightquay.example", 8088, _PYTHON, {"KEEP_DAYS": "400"}
         ),
         secrets=("SALT",),
+        tags=("internal",),
     ),
     # --- subscriptions ---
     PlannedService(
@@ -69,6 +72,7 @@ BRIGHTQUAY_STUDIO = (
         billing_id="QUAY-0005",
         billed_in_days=22,
         history=(StatusChange(6, Status.SUSPENDED, "Not needed before the next release."),),
+        tags=("infrastructure", "staging"),
     ),
     PlannedService(
         "brightquay.example",
@@ -96,6 +100,7 @@ BRIGHTQUAY_STUDIO = (
         secrets=("RUNNER_TOKEN",),
         billing_id="QUAY-0003",
         billed_in_days=14,
+        tags=("infrastructure", "internal"),
     ),
     PlannedService(
         "Media Storage",
@@ -113,6 +118,7 @@ BRIGHTQUAY_STUDIO = (
         secrets=("ACCESS_KEY_SECRET",),
         billing_id="QUAY-0002",
         billed_in_days=6,
+        tags=("backed-up", "infrastructure"),
     ),
     PlannedService(
         "Recommendation Trial",
@@ -127,5 +133,6 @@ BRIGHTQUAY_STUDIO = (
             StatusChange(40, Status.SUSPENDED, "The budget is used up."),
             StatusChange(16, Status.CANCELLED, "Too dear for what it brought."),
         ),
+        tags=("experiment",),
     ),
 )

@@ -33,6 +33,7 @@ FIELDNOTE_MAGAZINE = (
         ),
         secrets=("SECRET_KEY", "DATABASE_URL"),
         history=(ConfigurationChange(64, {"environment": {"PREVIEWS": "off"}}, "elif"),),
+        tags=("production",),
     ),
     PlannedService(
         "Image Resizer",
@@ -82,6 +83,7 @@ FIELDNOTE_MAGAZINE = (
             {"MAIL_FROM": "post@fieldnotemag.example", "BATCH": "200"},
         ),
         secrets=("SMTP_PASSWORD",),
+        tags=("customer-facing", "personal-data"),
     ),
     PlannedService(
         "Social Feed Connector",
@@ -114,6 +116,7 @@ FIELDNOTE_MAGAZINE = (
         secrets=("PREVIEW_TOKEN",),
         billing_id="FIELD-3007",
         billed_in_days=17,
+        tags=("customer-facing", "production"),
     ),
     PlannedService(
         "Fieldnote Database",
@@ -131,6 +134,7 @@ FIELDNOTE_MAGAZINE = (
         secrets=("MARIADB_PASSWORD",),
         billing_id="FIELD-3007",
         billed_in_days=17,
+        tags=("backed-up", "production"),
     ),
     PlannedService(
         "fieldnotemag.example",

@@ -27,6 +27,7 @@ HARBOUR_TOURS = (
         template="express-api",
         configuration=web_application("api.harbourtours.example", 3000, _NODE, _PRODUCTION),
         secrets=("DATABASE_URL", "JWT_SECRET"),
+        tags=("customer-facing", "payments"),
     ),
     PlannedService(
         "Calendar Sync",
@@ -38,6 +39,7 @@ HARBOUR_TOURS = (
         needs=("Booking API",),
         configuration=web_application("calendar.harbourtours.example", 3300, _NODE, _PRODUCTION),
         secrets=("CALENDAR_TOKEN",),
+        tags=("customer-facing",),
     ),
     PlannedService(
         "Ticket PDF Maker",
@@ -82,6 +84,7 @@ HARBOUR_TOURS = (
         secrets=("POSTGRES_PASSWORD",),
         billing_id="HARB-1190",
         billed_in_days=26,
+        tags=("backed-up", "production"),
     ),
     PlannedService(
         "harbourtours.example",

@@ -121,6 +121,7 @@ class Past:
             template=planned.template,
             billing_id=planned.billing_id,
             next_billing_date=billed,
+            tags=list(planned.tags),
         )
 
     def _moment(self, days_ago: int, subject: str) -> datetime:

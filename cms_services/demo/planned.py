@@ -48,6 +48,7 @@ class PlannedService:
     billing_id: str | None = None
     billed_in_days: int | None = None
     history: tuple[StatusChange | ConfigurationChange, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def web_application(

@@ -30,6 +30,7 @@ TIDEPOOL_SHOP = (
             StatusChange(34, Status.INACTIVE, "All traffic goes to the Storefront API now."),
             StatusChange(12, Status.CANCELLED, "Nobody has missed it."),
         ),
+        tags=("legacy",),
     ),
     PlannedService(
         "Storefront API",
@@ -59,6 +60,7 @@ TIDEPOOL_SHOP = (
             ConfigurationChange(120, {"runtime": {"concurrency": 20}}, "priya"),
             ConfigurationChange(21, {"runtime": {"memory_limit": "768MB"}}),
         ),
+        tags=("customer-facing", "production"),
     ),
     PlannedService(
         "Order Store",
@@ -73,6 +75,7 @@ TIDEPOOL_SHOP = (
             "orders.tidepoolcoffee.example", 4000, _NODE, _PRODUCTION | {"POOL_SIZE": "10"}
         ),
         secrets=("DATABASE_URL",),
+        tags=("production", "personal-data"),
     ),
     PlannedService(
         "Session Cache",
@@ -112,6 +115,7 @@ TIDEPOOL_SHOP = (
         ),
         secrets=("PROVIDER_TOKEN", "WEBHOOK_SIGNING_KEY"),
         history=(ConfigurationChange(45, {"runtime": {"timeout": "10s"}}, "priya"),),
+        tags=("customer-facing", "payments", "pci"),
     ),
     PlannedService(
         "Product Search",
@@ -129,6 +133,7 @@ TIDEPOOL_SHOP = (
             {"INDEX": "products", "LANGUAGES": "en,sv"},
         ),
         secrets=("SEARCH_MASTER_KEY",),
+        tags=("customer-facing", "production"),
     ),
     PlannedService(
         "Parcel Tracking",
@@ -163,6 +168,7 @@ TIDEPOOL_SHOP = (
         billing_id="TIDE-2041",
         billed_in_days=9,
         history=(ConfigurationChange(140, {"runtime": {"memory_limit": "2GB"}}),),
+        tags=("customer-facing", "production"),
     ),
     PlannedService(
         "Tidepool Cluster",
@@ -184,6 +190,7 @@ TIDEPOOL_SHOP = (
         billing_id="TIDE-2044",
         billed_in_days=4,
         history=(ConfigurationChange(18, {"replicas": 4}, "jonas"),),
+        tags=("infrastructure", "production"),
     ),
     PlannedService(
         "Tidepool Database",
@@ -201,6 +208,7 @@ TIDEPOOL_SHOP = (
         secrets=("POSTGRES_PASSWORD", "REPLICATION_PASSWORD"),
         billing_id="TIDE-2041",
         billed_in_days=9,
+        tags=("backed-up", "personal-data", "production"),
     ),
     PlannedService(
         "tidepoolcoffee.example",

@@ -1,10 +1,10 @@
-"""What has happened since, for those who follow events as they come."""
+"""What has happened: for those who follow events as they come, and the newest about a thing."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import ColumnElement, Table, select
 
-from cms_services.database import AnyRow
+from cms_services.database import AnyRow, AnySelect
 from cms_services.events.models import Event
 from cms_services.extensions import reader
 
@@ -12,14 +12,15 @@ _EVENTS: Table = Event.__table__  # type: ignore[assignment]
 _COLUMNS = tuple(
     _EVENTS.c[name] for name in ("sequence", "id", "at", "type", "subject", "data", "owner_id")
 )
+SEQUENCE: ColumnElement[int] = _EVENTS.c.sequence
 
 
-def newest_sequence() -> int:
-    """The number of the newest event; 0 before the first."""
-    return reader().execute(select(func.max(_EVENTS.c.sequence))).scalar() or 0
+def everybodys_events() -> AnySelect:
+    """The query of the events, whoever may see them."""
+    return select(*_COLUMNS)
 
 
-def events_after(sequence: int, limit: int) -> Sequence[AnyRow]:
-    """The events behind one, oldest first, of everybody."""
-    query = select(*_COLUMNS).where(_EVENTS.c.sequence > sequence)
-    return reader().execute(query.order_by(_EVENTS.c.sequence).limit(limit)).all()
+def latest_events(subject: str, limit: int) -> Sequence[AnyRow]:
+    """The newest events about a thing, newest first, for a caller that may read it."""
+    query = select(*_COLUMNS).where(_EVENTS.c.subject == subject)
+    return reader().execute(query.order_by(_EVENTS.c.sequence.desc()).limit(limit)).all()

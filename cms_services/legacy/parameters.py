@@ -94,7 +94,7 @@ class _ComponentFields(services_schemas.ServiceChange):
 
     class Meta:
         unknown = EXCLUDE
-        exclude = ("billing_id", "cluster_id", "start_date", "next_billing_date")
+        exclude = ("billing_id", "cluster_id", "start_date", "next_billing_date", "tags")
 
 
 class CreateParameters(_ComponentFields):

@@ -50,12 +50,15 @@ def list_ingest_tokens(actor: Actor, identifier: str) -> Sequence[IngestToken]:
     return db.session.scalars(query.order_by(IngestToken.created_at.desc())).all()
 
 
+def get_ingest_token(actor: Actor, identifier: str, token_id: str) -> IngestToken:
+    """One of a service's tokens, for those who may change it. Raises NotFound."""
+    return _token_of(load_service(actor, identifier, for_change=True, lock=False), token_id)
+
+
 def revoke_ingest_token(actor: Actor, identifier: str, token_id: str) -> None:
     """Raises NotFound."""
     service = load_service(actor, identifier, for_change=True, lock=False)
-    token = db.session.get(IngestToken, token_id)
-    if token is None or token.service_id != service.id:
-        raise NotFound("This service has no such token.")
+    token = _token_of(service, token_id)
     _note(actor, EventType.INGEST_TOKEN_REVOKED, service, token)
     db.session.delete(token)
 
@@ -90,6 +93,13 @@ def service_of_token(actor: Actor) -> str:
             f"Authorization: Bearer {INGEST_TOKEN_PREFIX}..."
         )
     return actor.service_id
+
+
+def _token_of(service: Service, token_id: str) -> IngestToken:
+    token = db.session.get(IngestToken, token_id)
+    if token is None or token.service_id != service.id:
+        raise NotFound("This service has no such token.")
+    return token
 
 
 def _note(actor: Actor, event: EventType, service: Service, token: IngestToken) -> None:

@@ -1,11 +1,13 @@
 """Projects: making them, sharing them, and who may do what inside."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from cms_services.accounts.models import User
+from cms_services.accounts.users import id_of_address
 from cms_services.actor import Actor
 from cms_services.audit.trail import record
 from cms_services.database import AnyRow
@@ -23,6 +25,10 @@ PROJECT_COLUMNS = (
     Project.description,
     Project.created_at,
     Project.updated_at,
+)
+
+_MEMBERS = select(ProjectMember.user_id, User.email, User.name, ProjectMember.role).join(
+    User, User.id == ProjectMember.user_id
 )
 
 
@@ -77,10 +83,23 @@ def project_for_new_service(actor: Actor, name: str) -> Project:
 
     Raises Forbidden where it is somebody else's.
     """
+    return writable_project(actor, name) or create_project(actor, name)
+
+
+def writable_project(actor: Actor, name: str) -> Project | None:
+    """The project of this name; None where there is none. Raises Forbidden for somebody else's."""
     project = db.session.scalar(select(Project).where(Project.name == name))
-    if project is None:
-        return create_project(actor, name)
-    return load_project(actor, project.id, PROJECT_WRITERS)
+    return None if project is None else load_project(actor, project.id, PROJECT_WRITERS)
+
+
+def writable_project_names(actor: Actor, limit: int) -> list[str]:
+    """The names of the projects in which the caller may make services."""
+    query = select(Project.name).order_by(Project.name).limit(limit)
+    if not actor.is_admin:
+        query = query.join(ProjectMember, ProjectMember.project_id == Project.id).where(
+            ProjectMember.user_id == actor.own_id, ProjectMember.role.in_(PROJECT_WRITERS)
+        )
+    return list(db.session.scalars(query))
 
 
 def create_project(actor: Actor, name: str, description: str = "") -> Project:
@@ -110,6 +129,14 @@ def list_projects(
     if q:
         query = query.where(func.lower(Project.name).contains(q.lower(), autoescape=True))
     return paged(query, _BY_NAME, limit, cursor)
+
+
+def names_of_projects(actor: Actor, ids: Collection[str]) -> Sequence[AnyRow]:
+    """Of projects by their ids those that the caller may read: id and name."""
+    query = select(Project.id, Project.name).where(Project.id.in_(ids))
+    if not actor.is_admin:
+        query = query.where(Project.id.in_(readable_project_ids(actor)))
+    return db.session.execute(query).all()
 
 
 def update_project(actor: Actor, project: Project, changes: dict[str, Any]) -> Project:
@@ -143,13 +170,18 @@ def delete_project(actor: Actor, project: Project) -> None:
 
 def list_members(project: Project) -> list[AnyRow]:
     """Members with their role, by e-mail address."""
-    query = (
-        select(ProjectMember.user_id, User.email, User.name, ProjectMember.role)
-        .join(User, User.id == ProjectMember.user_id)
-        .where(ProjectMember.project_id == project.id)
-        .order_by(User.email)
-    )
+    query = _MEMBERS.where(ProjectMember.project_id == project.id).order_by(User.email)
     return list(db.session.execute(query).all())
+
+
+def members_by_project(project_ids: Sequence[str]) -> dict[str, list[AnyRow]]:
+    """The members of some projects, as list_members() has them, by the projects."""
+    query = _MEMBERS.where(ProjectMember.project_id.in_(project_ids))
+    found: dict[str, list[AnyRow]] = {project_id: [] for project_id in project_ids}
+    query = query.add_columns(ProjectMember.project_id).order_by(User.email)
+    for member in db.session.execute(query).all():
+        found[member.project_id].append(member)
+    return found
 
 
 def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) -> None:
@@ -169,6 +201,19 @@ def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) 
     if before != role:
         changes = {"before": {"role": before}, "after": {"userId": user_id, "role": role}}
         _note(actor, EventType.PROJECT_MEMBER_SET, project, changes)
+
+
+def set_member_by_address(actor: Actor, project: Project, email: str, role: ProjectRole) -> None:
+    """Let the account with this address take part in a project, or change its part.
+
+    Raises ValidationFailed where there is none, Conflict for the last owner's demotion.
+    """
+    user_id = id_of_address(email)
+    if user_id is None:
+        raise ValidationFailed(
+            {"email": ["There is no account with this address; an administrator can invite one."]}
+        )
+    set_member(actor, project, user_id, role)
 
 
 def remove_member(actor: Actor, project_id: str, user_id: str) -> Project:

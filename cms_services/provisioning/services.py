@@ -16,6 +16,7 @@ from cms_services.catalogue.identifiers import (
 )
 from cms_services.catalogue.lifecycle import require_not_cancelled, transition
 from cms_services.catalogue.models import Service
+from cms_services.catalogue.tags import put_tags, read_tags
 from cms_services.clock import now, to_wire
 from cms_services.configuration.documents import Document, merge_patch
 from cms_services.configuration.history import store_configuration
@@ -23,7 +24,11 @@ from cms_services.configuration.secrets import masked
 from cms_services.configuration.shape import shaped
 from cms_services.errors import Conflict, Forbidden, NotFound, ValidationFailed
 from cms_services.extensions import db
-from cms_services.projects.sharing import project_for_new_service, role_in_project
+from cms_services.projects.sharing import (
+    project_for_new_service,
+    role_in_project,
+    writable_project,
+)
 from cms_services.scaffolds.templates import get_template
 from cms_services.vocabulary import (
     DEFAULT_ICONS,
@@ -70,6 +75,7 @@ class NewService:
     start_date: datetime | None = None
     next_billing_date: datetime | None = None
     owner_id: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> "NewService":
@@ -86,10 +92,7 @@ def create_service(actor: Actor, new: NewService) -> Service:
     Raises ValidationFailed, Forbidden (a project or an owner that is not the caller's), Conflict.
     """
     family = FAMILY_OF_TYPE[new.type]
-    status = new.status or Status.ACTIVE
-    if status is Status.CANCELLED or status not in TRANSITIONS[family]:
-        possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
-        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+    status = _status_of(new)
     service = Service(
         user_id=_owner_of(actor, new),
         service_id=new_service_number(),
@@ -102,7 +105,9 @@ def create_service(actor: Actor, new: NewService) -> Service:
         endpoints=new.endpoints,
         dependencies=new.dependencies,
         config={},
+        tag_rows=[],
     )
+    put_tags(service, new.tags)
     if new.project is not None:
         service.project = project_for_new_service(actor, new.project)
     if family is Family.SUBSCRIPTION:
@@ -121,6 +126,17 @@ def create_service(actor: Actor, new: NewService) -> Service:
     _configure(actor, service, _first_configuration(new))
     note_change(actor, service, EventType.SERVICE_CREATED, {"after": _shown(service)})
     return service
+
+
+def check_new_service(actor: Actor, new: NewService) -> None:
+    """Raise what create_service() would, but for what the configuration holds; make nothing."""
+    _status_of(new)
+    _owner_of(actor, new)
+    read_tags(new.tags)
+    if new.template is not None:
+        _template_configuration(new.template)
+    if new.project is not None:
+        writable_project(actor, new.project)
 
 
 def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> Service:
@@ -148,6 +164,8 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     for name in _PLAIN_FIELDS:
         if name in changes:
             setattr(service, name, changes[name])
+    if "tags" in changes:
+        put_tags(service, changes["tags"])
     if "configuration" in changes:
         _configure(actor, service, changes["configuration"])
     _flush()
@@ -166,6 +184,15 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     return service
 
 
+def _status_of(new: NewService) -> Status:
+    family = FAMILY_OF_TYPE[new.type]
+    status = new.status or Status.ACTIVE
+    if status is Status.CANCELLED or status not in TRANSITIONS[family]:
+        possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
+        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+    return status
+
+
 def _owner_of(actor: Actor, new: NewService) -> str:
     if new.owner_id is None or new.owner_id == actor.user_id:
         return actor.own_id
@@ -176,13 +203,18 @@ def _owner_of(actor: Actor, new: NewService) -> str:
     return new.owner_id
 
 
-def _move(actor: Actor, service: Service, project: str | None) -> None:
-    """Put a service into another project or none, which its editors could steal it by.
-
-    Raises Forbidden for them, and for a project that is not the caller's.
-    """
+def may_move(actor: Actor, service: Service) -> bool:
+    """Whether the caller may put a service elsewhere, which its editors could steal it by."""
     is_owner = role_in_project(actor, service.project_id) is ProjectRole.OWNER
-    if not is_owner and service.user_id != actor.own_id:
+    return is_owner or service.user_id == actor.own_id
+
+
+def _move(actor: Actor, service: Service, project: str | None) -> None:
+    """Put a service into another project or none.
+
+    Raises Forbidden for who may not, and for a project that is not the caller's.
+    """
+    if not may_move(actor, service):
         raise Forbidden("Moving a service takes its owner, or an owner of its project.")
     service.project = project_for_new_service(actor, project) if project is not None else None
 
@@ -241,5 +273,6 @@ def _shown(service: Service) -> dict[str, Any]:
         "status": service.status,
         "project": service.project_name,
         "template": service.template,
+        "tags": service.tags,
         "configuration": masked(service.config),
     }

@@ -6,6 +6,7 @@ piece on, and so stands for one connection.
 """
 
 import asyncio
+import resource
 import socket
 import threading
 import time
@@ -31,13 +32,13 @@ EVENT_STREAM = "text/event-stream"
 CAN_HAND_OVER = "cms_services.can_hand_over"
 # How soon a browser comes back after the connection was lost.
 _RECONNECT_MILLISECONDS = 3000
-# Proxies close connections that say nothing for a minute.
-_HEARTBEAT_SECONDS = 15.0
-_HEARTBEAT = b": still here\n\n"
 # A reader that takes nothing for so long is gone, or as good as gone.
 _WRITE_SECONDS = 30.0
 _STOP_CHECK_SECONDS = 0.25
 _MOST = 4000
+# Open files that everything else in a process may need: requests on their way, databases.
+_OTHER_FILES = 768
+_LEAST = 16
 _DATABASE_THREADS = 2
 
 _OPEN = Gauge("cms_event_streams", "Event streams that are open", multiprocess_mode="livesum")
@@ -74,7 +75,7 @@ class Streams:
 
     def require_room(self) -> None:
         """Raise NotReady where this process has as many streams as it may."""
-        if len(self._tasks) >= _MOST:
+        if len(self._tasks) >= _most():
             raise NotReady("As many streams as can be open at once are; try again shortly.")
 
     def adopt(self, sock: socket.socket, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
@@ -115,6 +116,14 @@ class Streams:
         _OPEN.inc()
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: _OPEN.dec())
+
+
+def _most() -> int:
+    """How many streams a process may have, each of which is an open file."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MOST if files == resource.RLIM_INFINITY else min(_MOST, max(_LEAST, files - _OTHER_FILES))
+    )
 
 
 async def _write_all(sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
@@ -201,12 +210,6 @@ def current_streams() -> Streams:
     return PROCESS_STREAMS
 
 
-def last_event_id() -> int | None:
-    """The number of the last event that the reader got, where it comes back."""
-    told = request.headers.get("Last-Event-ID", "")
-    return int(told) if told.isascii() and told.isdecimal() and len(told) <= 18 else None
-
-
 def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
     """An answer of pieces that are whole events, sent as they come."""
     response = Response(_Body(streams, pieces, request.environ), mimetype=EVENT_STREAM)
@@ -214,16 +217,3 @@ def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
     # nginx would hold events back until it has a buffer full of them.
     response.headers["X-Accel-Buffering"] = "no"
     return response
-
-
-async def with_heartbeats(queue: "asyncio.Queue[T | None]") -> AsyncIterator[T | bytes]:
-    """What is put into a queue until None is, and a sign of life where nothing is for long."""
-    while True:
-        try:
-            found = await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
-        except TimeoutError:
-            yield _HEARTBEAT
-            continue
-        if found is None:
-            return
-        yield found

@@ -1,36 +1,23 @@
 """Following events as they happen."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import insert
 
 from cms_services.clock import now, to_wire
-from cms_services.web import live
+from cms_services.events.models import Event
+from cms_services.extensions import db
+from cms_services.web import feeds, live
 from tests.conftest import MakeApp, NewPerson
 from tests.people import Person, data_of, error_of
+from tests.streaming import following
 
 STREAM = "/api/events/stream"
-
-
-@contextmanager
-def following(app: Flask, person: Person, **sent: Any) -> Iterator[Iterator[bytes]]:
-    """The pieces of a stream, by a client of its own in a thread of its own, as a server has it."""
-    who = Person(app.test_client(), person.user_id, person.email, person.token)
-    with ThreadPoolExecutor(1) as thread:
-        answer = thread.submit(who.get, STREAM, **sent).result()
-        assert answer.status_code == 200, answer.text
-        assert answer.mimetype == "text/event-stream"
-        pieces = iter(answer.response)
-        try:
-            yield iter(lambda: thread.submit(next, pieces, None).result(), None)
-        finally:
-            thread.submit(answer.close).result()
 
 
 def event_of(piece: bytes) -> dict[str, Any]:
@@ -48,7 +35,7 @@ class TestFollowing:
     def test_events_come_as_the_list_has_them(self, app: Flask, alice: Person) -> None:
         made = alice.new_service()
         headers = {"Last-Event-ID": newest(alice)}
-        with following(app, alice, headers=headers) as pieces:
+        with following(app, alice, STREAM, headers=headers) as pieces:
             assert next(pieces).startswith(b": connected")
             data_of(alice.post(f"/api/services/{made['id']}/suspend"))
             told = event_of(next(pieces))
@@ -75,9 +62,31 @@ class TestFollowing:
         answer = alice.get(f"{STREAM}?until={to_wire(now())}", headers={"Last-Event-ID": "0"})
         assert answer.data.endswith(b"event: reset\ndata: {}\n\n")
 
+    @pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
+    def test_whoever_comes_back_is_sent_what_was_committed_late(
+        self, app: Flask, alice: Person
+    ) -> None:
+        """Its number is smaller than that of the last event that the reader got."""
+        made = alice.new_service()
+        headers = {"Last-Event-ID": newest(alice)}
+        event = {"type": "slow", "subject": made["id"], "owner_id": alice.user_id, "data": {}}
+        with app.app_context(), db.engine.connect() as slow:
+            slow.execute(insert(Event), [event])
+            with following(app, alice, STREAM, headers=headers) as pieces:
+                next(pieces)
+                data_of(alice.post(f"/api/services/{made['id']}/suspend"))
+                told, _, _ = next(pieces).decode().partition("\n")
+            slow.commit()
+        headers = {"Last-Event-ID": told.removeprefix("id: ")}
+        with following(app, alice, STREAM, headers=headers) as pieces:
+            next(pieces)
+            data_of(alice.post(f"/api/services/{made['id']}/resume"))
+            assert b'"type":"slow"' in next(pieces)
+            assert event_of(next(pieces))["type"] == "service.activated"
+
     def test_it_ends_when_it_is_said_to(self, app: Flask, alice: Person) -> None:
         until = to_wire(now() + timedelta(seconds=0.5))
-        with following(app, alice, query_string={"until": until}) as pieces:
+        with following(app, alice, STREAM, query_string={"until": until}) as pieces:
             assert len(list(pieces)) == 1
 
     def test_an_odd_time_is_refused(self, alice: Person) -> None:
@@ -89,8 +98,8 @@ class TestFollowing:
     def test_one_caller_has_a_bounded_number(
         self, app: Flask, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(live, "_MOST_OF_ONE", 1)
-        with following(app, alice, headers={"Last-Event-ID": "0"}) as pieces:
+        monkeypatch.setattr(feeds, "_MOST_OF_ONE", 1)
+        with following(app, alice, STREAM, headers={"Last-Event-ID": "0"}) as pieces:
             next(pieces)
             next(pieces)
             error_of(alice.get(STREAM), 503, "NOT_READY")
@@ -120,8 +129,8 @@ class TestWhoSeesWhat:
     def test_whoever_signs_out_follows_no_longer(
         self, app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(live, "_RIGHT_SECONDS", 0.05)
-        with following(app, alice) as pieces:
+        monkeypatch.setattr(feeds, "_RIGHT_SECONDS", 0.05)
+        with following(app, alice, STREAM) as pieces:
             assert next(pieces).startswith(b": connected")
             assert alice.post("/api/auth/logout").status_code in (200, 204)
             assert list(pieces) == []
@@ -137,12 +146,12 @@ class TestSeveralNodes:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """They would look by themselves only after a minute here."""
-        monkeypatch.setattr(live, "_LOOK_SECONDS", 60.0)
+        monkeypatch.setattr(live.EventFeed, "look_seconds", 60.0)
         one, other = make_app(REDIS_URL=redis_url), make_app(REDIS_URL=redis_url)
         alice = new_person("Alice", of=one)
         there = Person(other.test_client(), alice.user_id, alice.email, alice.token)
         made = alice.new_service()
-        with following(other, there, headers={"Last-Event-ID": newest(alice)}) as pieces:
+        with following(other, there, STREAM, headers={"Last-Event-ID": newest(alice)}) as pieces:
             assert next(pieces).startswith(b": connected")
             with ThreadPoolExecutor(1) as thread:
                 coming = thread.submit(next, pieces)

@@ -13,7 +13,7 @@ def test_a_status_changes_on_every_open_page(mara: Watched, company: Company) ->
     shown.goto(f"/services/{service['serviceId']}")
     for page in (listed, shown):
         page.evaluate("window.isTheSame = true")
-    row = listed.get_by_role("row", name="Build Runner")
+    row = listed.get_by_role("listitem").filter(has_text="Build Runner")
     expect(row.locator(".badge")).to_have_text("active")
     token = company.token("mara@brightquay.example")
     company.server.post(f"/api/services/{service['id']}/suspend", {}, token)
@@ -31,7 +31,8 @@ def test_links_and_forms_load_nothing_anew(mara: Watched, company: Company) -> N
     page.evaluate("window.isTheSame = true")
     page.get_by_role("link", name="Payment Gateway").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Payment Gateway")
-    page.get_by_role("button", name="Suspend").click()
+    page.get_by_role("link", name="Suspend").click()
+    page.get_by_role("dialog").get_by_role("button", name="Suspend").click()
     expect(page.locator("#service-head .badge")).to_have_text("inactive")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#service-head .badge")).to_have_text("active")

@@ -21,7 +21,7 @@ from tests.keys.stored import keys_in_use, new_service, secrets_of, vault_of
 from tests.people import Person
 from tests.processes.servers import COMMAND, Server, environment, eventually, serving, start
 
-_VERSIONS = 4000
+_VERSIONS = 2000
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ class Writer(Thread):
     def run(self) -> None:
         try:
             for number in range(100_000):
-                if self._ended.wait(0.02):
+                if self._ended.wait(0.05):
                     return
                 value = f"{self.service}-{number}"
                 patch = {"environment": {"KEY": value, "KEPT": "encrypted"}}

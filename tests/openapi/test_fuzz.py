@@ -47,15 +47,20 @@ def token(fuzzed_app: Flask) -> str:
         return new_access_token(user)
 
 
+@pytest.fixture(scope="module")
+def schema(fuzzed_app: Flask) -> Any:
+    loaded = schemathesis.openapi.from_wsgi("/api/openapi.json", fuzzed_app)
+    # A generated body may also be too large.
+    loaded.config.checks.negative_data_rejection.expected_statuses.append("413")
+    return loaded
+
+
 @pytest.mark.usefixtures("endless_answers_end")
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_answer_is_in_the_document(
-    fuzzed_app: Flask, token: str, share: int, mode: schemathesis.GenerationMode
+    schema: Any, token: str, share: int, mode: schemathesis.GenerationMode
 ) -> None:
-    schema = schemathesis.openapi.from_wsgi("/api/openapi.json", fuzzed_app)
-    # A generated body may also be too large.
-    schema.config.checks.negative_data_rejection.expected_statuses.append("413")
     for number, found in enumerate(schema.get_all_operations()):
         if number % SHARES == share:
             operation = found.ok()

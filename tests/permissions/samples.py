@@ -110,6 +110,15 @@ def new_service(**fields: Any) -> Sample:
     return Sample(ask, own)
 
 
+def _new_service_form() -> Sample:
+    """The same by the form, whose address says what it begins as."""
+
+    def of(project: str) -> Ask:
+        return Ask(query={"type": "api"}, form={"name": "New", "project": project})
+
+    return Sample(lambda world, _: of(world.project.name), lambda world, _: of(new_id()))
+
+
 def action(*, status: Status | None = None, **json: Any) -> Sample:
     """A call of services.php about a new service."""
 
@@ -166,6 +175,19 @@ def _both_factors(world: World, double: Party) -> Ask:
     return Ask(json={"password": PASSWORD, "code": world.second_factor(double)()})
 
 
+def _both_factors_typed(world: World, double: Party) -> Ask:
+    return Ask(form=_both_factors(world, double).json)
+
+
+def _change_part(world: World, party: Party) -> Ask:
+    return Ask(_end_part(world, party).path, form={"role": "editor"})
+
+
+def _own_audit_entry(world: World, party: Party) -> Ask:
+    """Of a token that the caller has just made."""
+    return Ask({"number": world.audit_entry_of(party)})
+
+
 def _page_of_second_factor(world: World, party: Party) -> Ask:
     """The code is asked for in the browser that has just shown the password."""
     account = world.person(Caller.OTHER_USER)
@@ -177,10 +199,21 @@ def _page_of_second_factor(world: World, party: Party) -> Ask:
 
 
 def _configuration_form(world: World, party: Party) -> Ask:
-    # The first version of a new service of a project that nobody has changed.
+    # A new service's configuration is its first version.
+    form = {"document": "{}", "version": "1"}
+    return Ask(service_path(world.new_service()), form=form)
+
+
+def _settings_form(world: World, party: Party) -> Ask:
     service = world.new_service()
-    form = {"document": "{}", "version": world.entity_tag(service)}
+    form = {"name": "Renamed", "icon": "server-outline", "version": world.entity_tag(service)}
     return Ask(service_path(service), form=form)
+
+
+_SUSPENDING = Sample(
+    lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    about_service=True,
+)
 
 
 def _register(name: str) -> Sample:
@@ -220,6 +253,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "POST /api/auth/login": _CREDENTIALS,
     "POST /api/auth/logout": by_double(),
     "GET /api/auth/me": plain(),
+    "PATCH /api/auth/me": by_double(lambda world, _: Ask(json={"name": "Renamed"})),
     "POST /api/auth/password": by_double(
         lambda world, _: Ask(json={"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD})
     ),
@@ -264,6 +298,12 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "PATCH /api/projects/{projectId}": of_project({"description": "Changed"}),
     "DELETE /api/projects/{projectId}": of_project(),
     "GET /api/projects/{projectId}/members": of_project(),
+    "POST /api/projects/{projectId}/members": made(
+        lambda world: Ask(
+            project_path(world.new_project()),
+            json={"email": world.person(Caller.OTHER_USER).email, "role": "viewer"},
+        )
+    ),
     "PUT /api/projects/{projectId}/members/{userId}": made(
         lambda world: Ask(
             project_path(world.new_project()) | {"userId": world.person(Caller.OTHER_USER).user_id},
@@ -278,6 +318,8 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/service-types": plain(),
     "GET /api/services": plain(),
     "POST /api/services": new_service(),
+    # What came of each service is told in the answer; tests/dashboard/test_bulk.py has refusals.
+    "POST /api/services/bulk": plain(action="suspend", serviceIds=["none"]),
     "GET /api/services/active": plain(),
     "GET /api/services/dependencies": plain(),
     **{
@@ -324,6 +366,7 @@ ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/services/{serviceId}/logs/tail": of_service(query={"until": "2026-01-01T00:00:00Z"}),
     "POST /api/services/{serviceId}/logs": of_logs_or_metrics(_ENTRIES),
     "GET /api/services/{serviceId}/metrics": of_service(),
+    "GET /api/services/{serviceId}/metrics/percentiles": of_service(),
     "POST /api/services/{serviceId}/metrics": of_logs_or_metrics(_SAMPLES),
     "POST /api/services/{serviceId}/restore": of_service(cancelled=True),
     "POST /api/services/{serviceId}/resume": of_service(status=Status.INACTIVE),
@@ -357,6 +400,90 @@ ROUTE_SAMPLES: dict[str, Sample] = {
 
 PAGE_SAMPLES: dict[str, Sample] = {
     "GET /": plain(),
+    "GET /account": plain(),
+    "POST /account": by_double(lambda world, _: Ask(form={"name": "Renamed"})),
+    "GET /account/deactivate": plain(),
+    "POST /account/deactivate": by_double(lambda world, _: Ask(form={"password": PASSWORD})),
+    "GET /account/password": plain(),
+    "POST /account/password": by_double(
+        lambda world, _: Ask(form={"currentPassword": PASSWORD, "newPassword": NEW_PASSWORD})
+    ),
+    "GET /account/second-factor": plain(),
+    "POST /account/second-factor": by_double(lambda world, _: Ask(form={"password": PASSWORD})),
+    "GET /account/second-factor/confirm": plain(),
+    "POST /account/second-factor/confirm": by_double(
+        lambda world, double: Ask(form={"code": world.second_factor(double, confirmed=False)()})
+    ),
+    "GET /account/second-factor/recovery-codes": plain(),
+    "POST /account/second-factor/recovery-codes": by_double(_both_factors_typed),
+    "GET /account/second-factor/remove": plain(),
+    "POST /account/second-factor/remove": by_double(_both_factors_typed),
+    "GET /account/sign-ins": plain(),
+    "GET /account/sign-ins/end-others": plain(),
+    "POST /account/sign-ins/end-others": by_double(),
+    "POST /account/sign-ins/{sessionId}/end": by_double(
+        lambda world, double: Ask({"sessionId": world.sign_in(double)[0]})
+    ),
+    "GET /account/tokens": plain(),
+    "GET /account/tokens/new": plain(),
+    "POST /account/tokens/new": made(
+        lambda _: Ask(form={"name": "script", "scopes": "account:read", "days": "30"})
+    ),
+    **{
+        f"{method} /account/tokens/{{tokenId}}/revoke": Sample(
+            lambda world, party: Ask({"tokenId": world.personal_token(party)})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /admin/invitations": plain(),
+    "GET /admin/invitations/new": plain(),
+    "POST /admin/invitations/new": made(
+        lambda _: Ask(form={"email": f"{new_id()}@example.com", "role": "user"})
+    ),
+    **{
+        f"{method} /admin/invitations/{{invitationId}}/revoke": made(
+            lambda world: Ask({"invitationId": world.invitation()})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /admin/users": plain(),
+    "GET /admin/users/new": plain(),
+    "POST /admin/users/new": made(
+        lambda _: Ask(
+            form={
+                "email": f"{new_id()}@example.com",
+                "name": "New",
+                "password": NEW_PASSWORD,
+                "role": "user",
+            }
+        )
+    ),
+    "GET /admin/users/{userId}": of_user(),
+    "POST /admin/users/{userId}": made(
+        lambda world: Ask(
+            {"userId": world.person(Caller.OTHER_USER).user_id},
+            form={"name": "Renamed", "role": "user"},
+        )
+    ),
+    **{
+        f"{method} /admin/users/{{userId}}/{{verb}}": of_user(lambda *_: Ask({"verb": "end"}))
+        for method in ("GET", "POST")
+    },
+    **{
+        f"{method} /admin/users/{{userId}}/{what}": of_user()
+        for method in ("GET", "POST")
+        for what in ("sign-ins/end", "second-factor/remove")
+    },
+    **{
+        f"{method} /admin/users/{{userId}}/tokens/{{tokenId}}/revoke": of_user(
+            lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
+        )
+        for method in ("GET", "POST")
+    },
+    "GET /audit": plain(),
+    "GET /audit/{number}": Sample(_own_audit_entry),
+    "GET /audit/verification": plain(),
+    "POST /audit/verification": plain(),
     "GET /login": plain(),
     "POST /login": with_account(
         lambda _, who: Ask(form={"email": who.email, "password": PASSWORD})
@@ -371,8 +498,40 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "POST /password/reset": with_account(
         lambda world, who: Ask(form={"token": world.reset_token(who), "password": NEW_PASSWORD})
     ),
+    "GET /projects": plain(),
+    "GET /projects/new": plain(),
+    "POST /projects/new": made(lambda _: Ask(form={"name": new_id()})),
+    "GET /projects/{projectId}": of_project(),
+    "GET /projects/{projectId}/edit": of_project(),
+    "POST /projects/{projectId}/edit": made(
+        lambda world: Ask(project_path(world.new_project()), form={"name": new_id()})
+    ),
+    "GET /projects/{projectId}/delete": of_project(),
+    "POST /projects/{projectId}/delete": of_project(),
+    "GET /projects/{projectId}/members/add": of_project(),
+    "POST /projects/{projectId}/members/add": made(
+        lambda world: Ask(
+            project_path(world.new_project()),
+            form={"email": world.person(Caller.OTHER_USER).email, "role": "viewer"},
+        )
+    ),
+    "GET /projects/{projectId}/members/{userId}": Sample(_end_part),
+    "POST /projects/{projectId}/members/{userId}": Sample(_change_part),
+    **{
+        f"{method} /projects/{{projectId}}/members/{{userId}}/remove": Sample(
+            _end_part, _end_own_part
+        )
+        for method in ("GET", "POST")
+    },
     "GET /register": plain(),
     "POST /register": _register("form"),
+    "GET /services/bulk": plain(),
+    "POST /services/bulk": made(lambda _: Ask(form={"action": "suspend", "id": "none"})),
+    "GET /services/new": plain(),
+    "POST /services/new": _new_service_form(),
+    "POST /services/new/check": made(
+        lambda _: Ask(query={"type": "api"}, form={"project": new_id()})
+    ),
     "GET /projects/{projectId}/status-page": of_project(),
     "POST /projects/{projectId}/status-page": made(
         lambda world: Ask(
@@ -388,11 +547,40 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /map": plain(),
     "GET /services/{serviceId}": of_service(),
     "GET /services/{serviceId}/configuration": of_service(),
+    "GET /services/{serviceId}/downloads": of_service(),
+    "GET /services/{serviceId}/health": of_service(),
+    "POST /services/{serviceId}/health": of_service(),
+    "GET /services/{serviceId}/logs": of_service(),
+    "GET /services/{serviceId}/metrics": of_service(),
     "POST /services/{serviceId}/configuration": Sample(_configuration_form, about_service=True),
-    "POST /services/{serviceId}/{verb}": Sample(
-        lambda world, _: Ask(service_path(world.new_service()) | {"verb": "suspend"}),
+    "POST /services/{serviceId}/configuration/check": Sample(
+        _configuration_form, about_service=True
+    ),
+    "GET /services/{serviceId}/configuration/versions": of_service(),
+    "GET /services/{serviceId}/configuration/versions/compare": of_service(
+        query={"since": "0", "to": "1"}
+    ),
+    "GET /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
+    "POST /services/{serviceId}/configuration/versions/{number}/restore": of_service(number="1"),
+    "GET /services/{serviceId}/audit": of_service(),
+    "GET /services/{serviceId}/dependencies": of_service(),
+    "GET /services/{serviceId}/restore": of_service(cancelled=True),
+    "POST /services/{serviceId}/restore": of_service(cancelled=True),
+    "GET /services/{serviceId}/settings": of_service(),
+    "POST /services/{serviceId}/settings": Sample(_settings_form, about_service=True),
+    "GET /services/{serviceId}/settings/tokens": of_service(),
+    "POST /services/{serviceId}/settings/tokens": Sample(
+        lambda world, _: Ask(service_path(world.new_service()), form={"name": "agent"}),
         about_service=True,
     ),
+    "GET /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "POST /services/{serviceId}/settings/tokens/{tokenId}/revoke": Sample(
+        _ingest_token, about_service=True
+    ),
+    "GET /services/{serviceId}/{verb}": _SUSPENDING,
+    "POST /services/{serviceId}/{verb}": _SUSPENDING,
 }
 
 SAMPLES = ACTION_SAMPLES | ROUTE_SAMPLES | PAGE_SAMPLES

@@ -43,6 +43,10 @@ def strangers_session(world: World) -> str:
     return world.sign_in(world.people[Caller.OTHER_USER])[0]
 
 
+def strangers_audit_entry(world: World) -> str:
+    return world.audit_entry_of(world.people[Caller.OTHER_USER])
+
+
 def ingest_token_of_another_service(world: World) -> str:
     return world.ingest_token(strangers_service(world).id)[0]
 
@@ -79,6 +83,13 @@ ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
         "tokenId",
     ): ingest_token_of_another_service,
+    **{
+        (
+            f"{method} /services/{{serviceId}}/settings/tokens/{{tokenId}}/revoke",
+            "tokenId",
+        ): ingest_token_of_another_service
+        for method in ("GET", "POST")
+    },
     (
         "POST /api/services/{serviceId}/heartbeats/{check}",
         "check",
@@ -87,6 +98,18 @@ ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
     ("DELETE /api/auth/sessions/{sessionId}", "sessionId"): strangers_session,
     ("DELETE /api/projects/{projectId}/members/{userId}", "userId"): somebody_without_a_part,
     ("DELETE /api/users/{userId}/tokens/{tokenId}", "tokenId"): strangers_personal_token,
+    ("POST /account/sign-ins/{sessionId}/end", "sessionId"): strangers_session,
+    ("GET /audit/{number}", "number"): strangers_audit_entry,
+    **{
+        (f"{method} {path}", place): foreign
+        for method in ("GET", "POST")
+        for path, place, foreign in (
+            ("/account/tokens/{tokenId}/revoke", "tokenId", strangers_personal_token),
+            ("/admin/users/{userId}/tokens/{tokenId}/revoke", "tokenId", strangers_personal_token),
+            ("/projects/{projectId}/members/{userId}", "userId", somebody_without_a_part),
+            ("/projects/{projectId}/members/{userId}/remove", "userId", somebody_without_a_part),
+        )
+    },
 }
 # Places in which nothing is foreign: to admins, or since any account may be let into a project.
 NOTHING_FOREIGN = (
@@ -94,8 +117,14 @@ NOTHING_FOREIGN = (
     ("PUT /api/projects/{projectId}/members/{userId}", "userId"),
     ("DELETE /api/invitations/{invitationId}", "invitationId"),
     ("GET /api/templates/{templateId}", "templateId"),
+    ("GET /services/{serviceId}/{verb}", "verb"),
     ("POST /services/{serviceId}/{verb}", "verb"),
+    ("GET /services/{serviceId}/restore", "serviceId"),
+    ("POST /services/{serviceId}/restore", "serviceId"),
     ("GET /api/services/download/links/{token}", "token"),
+    *((name, "userId") for name in SAMPLES if "/users/{userId}" in name),
+    *((name, "verb") for name in SAMPLES if "/admin/users/{userId}/{verb}" in name),
+    *((name, "invitationId") for name in SAMPLES if "/admin/invitations/{" in name),
     ("GET /status/{slug}", "slug"),
     ("GET /status/{slug}/badge.svg", "slug"),
     ("GET /status/{slug}/{key}/badge.svg", "slug"),
@@ -130,12 +159,14 @@ def test_a_strangers_thing_is_refused(
 def test_what_belongs_elsewhere_is_not_there(
     world: World, rows: dict[str, Row], name: str, place: str
 ) -> None:
-    caller = Caller.ADMIN if "/api/users/" in name else Caller.OWNER
+    caller = Caller.ADMIN if "/users/" in name else Caller.OWNER
     ask = SAMPLES[name].ask(world, world.people[caller])
     foreign = ELSEWHERE[name, place](world)
     before = world.contents()
     answer = world.send(rows[name], _with(ask, place, foreign), world.people[caller])
-    error_of(answer, 404, "NOT_FOUND")
+    if "/api/" in name:
+        error_of(answer, 404, "NOT_FOUND")
+    assert answer.status_code == 404, answer.text
     assert world.contents() == before
 
 

@@ -17,15 +17,15 @@ from werkzeug.test import TestResponse
 from cms_services.accounts.invitations import invite
 from cms_services.accounts.models import PersonalToken, User, UserSession
 from cms_services.accounts.passwords import hash_password
-from cms_services.accounts.personal_tokens import PERSONAL_TOKEN_PREFIX
+from cms_services.accounts.personal_tokens import PERSONAL_TOKEN_PREFIX, create_personal_token
 from cms_services.accounts.random_tokens import hash_of_token, new_token
 from cms_services.accounts.recovery import new_reset_token
 from cms_services.accounts.second_factor import begin_enrolment, confirm_enrolment
 from cms_services.accounts.sessions import begin_session, to_actor
 from cms_services.accounts.tokens import TokenPair, issue_tokens
 from cms_services.actor import ANONYMOUS, Actor
+from cms_services.audit.trail import list_entries
 from cms_services.catalogue import lifecycle
-from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.commands.permissions import Row
 from cms_services.database import new_id
@@ -182,11 +182,6 @@ class World:
         made = self._made(make)
         return self._private(made) if of is None else made
 
-    def entity_tag(self, service: Thing) -> str:
-        """What tells the present state of a service from others."""
-        with self.app.app_context():
-            return db.session.get_one(Service, service.id).entity_tag
-
     def download_link(self, maker: Party) -> str:
         """The token of a new link that this account made to a bundle of its own."""
         service = self.new_service("hosting", of=maker)
@@ -236,6 +231,18 @@ class World:
 
         return self._made(make)
 
+    def audit_entry_of(self, party: Party) -> str:
+        """The number of the entry of something that an account did just now."""
+        actor = Actor(user_id=party.user_id, role=Role.USER)
+
+        def make() -> None:
+            create_personal_token(actor, "script", [Permission.ACCOUNT_READ], None)
+
+        self._made(make)
+        with self.app.test_request_context():
+            page = list_entries(actor, limit=1)
+            return str(page.items[0].id)
+
     def sign_in(self, party: Party) -> tuple[str, TokenPair]:
         """The id and the tokens of another sign-in."""
         return self._made(lambda: _sign_in(_user(party)))
@@ -261,7 +268,9 @@ class World:
 
     def invitation(self) -> str:
         """The id of a new invitation."""
-        return self._made(lambda: invite(self._actors[Caller.ADMIN], _email(), Role.USER).id)
+        return self._made(
+            lambda: invite(self._actors[Caller.ADMIN], "invite", _email(), Role.USER).id
+        )
 
     def send(self, row: Row, ask: Ask, party: Party, method: str | None = None) -> TestResponse:
         """Ask for a row as somebody."""

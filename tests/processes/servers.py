@@ -155,7 +155,7 @@ def _of_living(pid: int, number: int) -> int | None:
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """The environment of an operator who has set nothing but these."""
-    kept = ("PATH", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+    kept = ("PATH", "LANG", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ} | {
         "HOME": str(home),
         **settings,

@@ -1,5 +1,6 @@
 """Ending the server: by a signal, and by the death of its first process."""
 
+import http.client
 import http.server
 import json
 import os
@@ -11,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ class HalfSentRequest:
             return self._socket.makefile("rb").readline()
 
 
+@contextmanager
+def following(server: Server, path: str, token: str) -> Iterator[http.client.HTTPResponse]:
+    """An answer that goes on, once it has begun."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    with closing(connection):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        yield answer
+
+
 def ctrl_c(server: Server) -> None:
     """Signal every process at once, as a terminal does; the first is the last to notice."""
     server.process.send_signal(signal.SIGSTOP)
@@ -136,20 +148,19 @@ class TestASignal:
         assert names == {"Slow", "Late"}
 
     def test_a_log_that_is_followed_does_not_hold_it_up(self, tmp_path: Path) -> None:
-        with serving(tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        with serving(tmp_path) as server:
             token = server.token()
             service = server.post("/api/services", {"name": "S", "type": "api"}, token).data
             path = f"/api/services/{service['id']}/logs"
-            tail = pool.submit(server.get, f"{path}/tail", token)
-            time.sleep(1)
-            entry = {"level": "info", "message": "hello"}
-            server.post(path, {"entries": [entry]}, token)
-            time.sleep(1)
-            server.process.terminate()
-            told = tail.result(10)
-            assert told.headers["X-Accel-Buffering"] == "no"
-            assert told.body.count(b"data: ") == 1
-            assert b'"message":"hello"' in told.body
+            with following(server, f"{path}/tail", token) as tail:
+                entry = {"level": "info", "message": "hello"}
+                server.post(path, {"entries": [entry]}, token)
+                while not (line := tail.readline()).startswith(b"data: "):
+                    assert line, "the tail has ended"
+                server.process.terminate()
+                assert tail.headers["X-Accel-Buffering"] == "no"
+                assert b'"message":"hello"' in line
+                assert b"data: " not in tail.read()
             assert server.process.wait(timeout=10) == 0
 
     def test_ctrl_c_while_the_worker_still_begins_leaves_no_traceback(

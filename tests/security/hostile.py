@@ -9,9 +9,9 @@ from flask import Flask
 from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
-from cms_services.web.log_streams import EVENT_STREAM
 from cms_services.web.operations import Operation
 from cms_services.web.schemas.log_batches import JSON_LINES
+from cms_services.web.streams import EVENT_STREAM
 from tests.people import Person
 
 SQL = [

@@ -345,7 +345,7 @@ class TestFailures:
         def fail(*_: object) -> None:
             raise RuntimeError(SECRET)
 
-        pages = import_module("cms_services.dashboard.account_pages")
+        pages = import_module("cms_services.dashboard.signing_in_pages")
         monkeypatch.setattr(pages, "check_password_of", fail)
         answer = client.post("/login", data={"email": "a", "password": "b"})
         assert (answer.status_code, answer.mimetype) == (500, "text/html")

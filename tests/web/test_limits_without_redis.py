@@ -124,7 +124,7 @@ class TestRedisThatDies:
             raise Unauthenticated("no")
 
         given = {"email": "alice@example.com", "password": "x"}
-        for module in ("api.auth", "dashboard.account_pages"):
+        for module in ("api.auth", "dashboard.signing_in_pages"):
             monkeypatch.setattr(import_module(f"cms_services.{module}"), "check_password_of", fail)
         refused = client.post("/api/auth/login", json=given)
         error_of(refused, 401, "UNAUTHENTICATED")

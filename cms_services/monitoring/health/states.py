@@ -30,6 +30,8 @@ class CheckState:
     until: float | None = None
     # The last result, as reports show it.
     last: dict[str, Any] | None = None
+    # What was seen beside it: the answer's status, milliseconds of each step, an excerpt.
+    details: dict[str, Any] = field(default_factory=dict)
     # Whether it is unhealthy, or was before it became unknown: successes in a row end it.
     down: bool = False
 
@@ -43,6 +45,7 @@ class CheckState:
             "declared": self.declared,
             "until": self.until,
             "last": self.last,
+            "details": self.details,
             "down": self.down,
         }
 
@@ -132,6 +135,7 @@ def after_result(state: CheckState, check: Check, result: CheckResult, at: float
         since=state.since if status is state.status and state.since is not None else at,
         until=at + 2 * check.interval + check.timeout,
         last=result.to_document(),
+        details=dict(result.details),
         down=down,
     )
     step = check.retry_interval if undecided(changed) else check.interval
@@ -158,6 +162,7 @@ def paused(state: CheckState, at: float, cause: str) -> CheckState:
         since=at,
         until=None,
         last=last,
+        details={},
     )
 
 

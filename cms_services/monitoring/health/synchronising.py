@@ -32,7 +32,8 @@ _BATCH = 250
 _LATEST_FIRST_SECONDS = 600.0
 # Events are numbered before they are committed, so some turn up behind later ones.
 _EVENTS_AGAIN = 500
-_CHECKED = (Status.ACTIVE, Status.MAINTENANCE)
+# Statuses in which checks run.
+CHECKED = (Status.ACTIVE, Status.MAINTENANCE)
 
 Chance = Callable[[], float]
 
@@ -164,7 +165,7 @@ def _after(
     config = service.config if isinstance(service.config, dict) else {}
     checks, scrapes = declared_checks(config), declared_scrapes(config)
     before = ServiceState.from_document(row.states) if row is not None else ServiceState()
-    pauses = row is not None and row.service_status not in _CHECKED
+    pauses = row is not None and row.service_status not in CHECKED
     known = {} if row is None or pauses else {each["name"]: each for each in row.checks}
     state = ServiceState(dependencies=before.dependencies, announced=before.announced)
     # One moment within the interval for all of them, so that they run together.
@@ -191,7 +192,7 @@ def _after(
     cause = _why_unknown(service, checks)
     changes = [] if cause is None else _make_unknown(service, state, present, cause)
     standing, period = _standing(service, row, bool(checks), present)
-    due = state.due if service.status in _CHECKED else None
+    due = state.due if service.status in CHECKED else None
     values = {
         "service_id": service.id,
         "seen_version": service.version,
@@ -209,7 +210,7 @@ def _after(
 
 def _why_unknown(service: AnyRow, checks: Sequence[Check]) -> str | None:
     """Why nothing can be known of a service's health; None where it can, or in maintenance."""
-    if service.status not in _CHECKED:
+    if service.status not in CHECKED:
         return f"The service is {service.status}"
     if service.status == Status.ACTIVE and not checks:
         return "No checks are declared"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import select
 
@@ -13,13 +14,26 @@ from cms_services.database import AnyRow
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import HealthPeriod, MonitoredService
-from cms_services.monitoring.health.periods import MAINTENANCE, Period, Standing, seconds_by_status
+from cms_services.monitoring.health.periods import (
+    MAINTENANCE,
+    Period,
+    Standing,
+    seconds_by_status,
+    seconds_of_each,
+)
 from cms_services.vocabulary import HealthStatus
 
 WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 _LONGEST = timedelta(days=400)
 _UP = (HealthStatus.HEALTHY, HealthStatus.DEGRADED)
 _PRECISION = 3
+# What a stretch of time is called after in which a service was several of them.
+_BY_GRAVITY = (
+    HealthStatus.UNHEALTHY,
+    HealthStatus.DEGRADED,
+    MAINTENANCE,
+    HealthStatus.HEALTHY,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,34 @@ def uptime_between(actor: Actor, identifier: str, start: datetime, end: datetime
         percent=percent_up(seconds),
         periods=periods,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A stretch of time: the gravest that a service was in it, and the seconds of each status.
+
+    `percent` is up out of up and down, None where neither is known.
+    """
+
+    start: datetime
+    end: datetime
+    status: str
+    seconds: dict[str, float]
+    percent: float | None
+
+
+def uptime_of_each(actor: Actor, identifier: str, bounds: Sequence[datetime]) -> list[Share]:
+    """The uptime of a service the caller may read, between each two moments that follow."""
+    service = load_service(actor, identifier)
+    seconds = seconds_of_each(_periods(service.id, bounds[0], bounds[-1], now()), bounds)
+    return [
+        Share(start, end, _gravest(known), known, percent_up(known))
+        for (start, end), known in zip(pairwise(bounds), seconds, strict=True)
+    ]
+
+
+def _gravest(seconds: dict[str, float]) -> str:
+    return next((each for each in _BY_GRAVITY if each in seconds), HealthStatus.UNKNOWN)
 
 
 def recent_uptime(service_id: str) -> dict[str, float | None]:

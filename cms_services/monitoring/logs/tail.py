@@ -1,74 +1,35 @@
-"""Entries of a service's log as they are stored, each once."""
+"""What is new in logs: blocks in the order of their numbers, and the entries in them.
 
-import time
-from collections import deque
-from typing import Any
+A block is committed with its entries, and there are many fewer blocks. Entries with numbers in
+between may belong to other blocks, which were stored at the same time.
+"""
 
-from sqlalchemy import func, select
+from collections.abc import Sequence
 
-from cms_services.database import AnyRow
-from cms_services.extensions import db
-from cms_services.monitoring.logs.models import LogEntry
+from sqlalchemy import ColumnElement, Table, or_, select
+
+from cms_services.database import AnyRow, AnySelect
+from cms_services.extensions import reader
+from cms_services.monitoring.logs.models import LogBlock, LogEntry
 from cms_services.monitoring.logs.search import Filter, conditions_of, entry_columns
 
-_MOST_AT_ONCE = 500
-# Two transactions may commit in another order than they took their ids in: so long an entry with
-# a smaller id than those seen may still appear. SQLite has one writer at a time.
-_LATE_SECONDS = 5.0
-# As many ids back a new tail looks for those.
-_LATE_IDS = 10_000
+_BLOCKS: Table = LogBlock.__table__  # type: ignore[assignment]
+_ENTRIES: Table = LogEntry.__table__  # type: ignore[assignment]
+BLOCK: ColumnElement[int] = _BLOCKS.c.id
 
 
-class Tail:
-    """What came after an entry's id; by itself after those that are there now."""
-
-    def __init__(self, wanted: Filter, after: int | None) -> None:
-        self._wanted = wanted
-        self._sent: set[int] = set()
-        # The highest id of each look, and when that was.
-        self._looks: deque[tuple[float, int]] = deque()
-        self._late_seconds = 0.0 if db.engine.dialect.name == "sqlite" else _LATE_SECONDS
-        if after is None:
-            newest = _newest_id()
-            self._floor = newest - (_LATE_IDS if self._late_seconds else 0)
-            if self._late_seconds:
-                table = LogEntry.__table__.c
-                there = select(table.id).where(table.id > self._floor, *self._conditions())
-                self._sent.update(db.session.scalars(there))
-        else:
-            self._floor = after
-
-    def next_entries(self) -> list[AnyRow]:
-        """The next of them in the order of their ids, as far as there are some."""
-        if self._wanted.is_void:
-            return []
-        table = LogEntry.__table__.c
-        conditions: list[Any] = [table.id > self._floor, *self._conditions()]
-        if self._sent:
-            conditions.append(table.id.not_in(self._sent))
-        # Whatever is there now of others is not read again, or a tail of a quiet service would read
-        # all that is written elsewhere at each look.
-        newest = _newest_id()
-        query = select(*entry_columns()).where(*conditions)
-        rows = list(db.session.execute(query.order_by(table.id).limit(_MOST_AT_ONCE)).all())
-        self._sent.update(row.id for row in rows)
-        self._advance(rows[-1].id if len(rows) == _MOST_AT_ONCE else newest)
-        return rows
-
-    def _conditions(self) -> list[Any]:
-        conditions = conditions_of(self._wanted, by_id=True)
-        if self._wanted.levels is not None:
-            conditions.append(LogEntry.__table__.c.level.in_(self._wanted.levels))
-        return conditions
-
-    def _advance(self, highest: int) -> None:
-        """Look no longer below what was seen long enough ago."""
-        moment = time.monotonic()
-        self._looks.append((moment, highest))
-        while self._looks and self._looks[0][0] <= moment - self._late_seconds:
-            self._floor = max(self._floor, self._looks.popleft()[1])
-        self._sent = {number for number in self._sent if number > self._floor}
+def stored_blocks(service_id: str | None = None) -> AnySelect:
+    """The query of the blocks of a service, or of all."""
+    query = select(*(_BLOCKS.c[name] for name in ("id", "service_id", "first_id", "last_id")))
+    return query if service_id is None else query.where(_BLOCKS.c.service_id == service_id)
 
 
-def _newest_id() -> int:
-    return db.session.scalar(select(func.max(LogEntry.id))) or 0
+def entries_of_blocks(blocks: Sequence[AnyRow], wanted: Filter) -> Sequence[AnyRow]:
+    """The entries of a filter in blocks of its service, in the order in which they were stored."""
+    if wanted.is_void or not blocks:
+        return ()
+    within = or_(*(_ENTRIES.c.id.between(block.first_id, block.last_id) for block in blocks))
+    query = select(*entry_columns()).where(within, *conditions_of(wanted, by_id=True))
+    if wanted.levels is not None:
+        query = query.where(_ENTRIES.c.level.in_(wanted.levels))
+    return reader().execute(query.order_by(_ENTRIES.c.id)).all()

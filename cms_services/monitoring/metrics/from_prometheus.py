@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cms_services.clock import now
+from cms_services.monitoring.metrics.percentile_series import MAX_NAMES as MAX_HISTOGRAMS
+from cms_services.monitoring.metrics.percentile_series import PercentileSeries
 from cms_services.monitoring.metrics.prometheus_api import (
     Ask,
     Found,
@@ -26,6 +28,7 @@ from cms_services.monitoring.metrics.promql import (
 )
 from cms_services.monitoring.metrics.reading import Metrics, Point
 from cms_services.monitoring.protocols.measurements import Refused, quantile_name, to_name
+from cms_services.vocabulary import MetricKind
 
 MAX_POINTS = 500
 # Prometheus is asked once for each name that is no gauge, and once for all that are.
@@ -94,7 +97,47 @@ def metrics_from_prometheus(
             name: _summary([value for _, value in points]) | percentiles.get(name, {})
             for name, points in series.items()
         },
+        kinds={to_name(name): MetricKind.HISTOGRAM for name in with_buckets},
     )
+
+
+def percentiles_from_prometheus(
+    prometheus: PrometheusApi,
+    service_id: str,
+    timeframe_text: str,
+    timeframe: timedelta,
+    names: Collection[str] | None = None,
+) -> PercentileSeries:
+    """The percentiles of the histograms that metrics_from_prometheus() tells, over time.
+
+    Raises UpstreamError, UpstreamTimeout.
+    """
+    end = now().replace(microsecond=0)
+    start = end - timeframe
+    seconds = int(timeframe.total_seconds())
+    step = _step(seconds)
+    service = Selector(service_id)
+    told = prometheus.names(service(""), start.timestamp(), end.timestamp())
+    known = [name for name in told if _CLASSIC_NAME.fullmatch(name)]
+    plan = plan_of(service, known, step, seconds)
+    _narrow(plan, names)
+    found = [(n, each) for n, each in plan.by_name.items() if each.buckets is not None]
+    found = found[:MAX_HISTOGRAMS]
+    first = (end - timedelta(seconds=(seconds - 1) // step * step)).timestamp()
+    asks = [
+        range_query(quantile_query(each.buckets_of_step, quantile), first, end.timestamp(), step)
+        for _, each in found
+        for quantile in _QUANTILES.values()
+    ]
+    answers = iter(prometheus.ask(asks))
+    series = {
+        to_name(name): {
+            key: [(at, value * each.factor) for at, value in _points(next(answers), step)]
+            for key in _QUANTILES
+        }
+        for name, each in found
+    }
+    return PercentileSeries(service_id, timeframe_text, start, end, step, series)
 
 
 def _at(moment: datetime) -> float:

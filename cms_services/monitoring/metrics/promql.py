@@ -5,7 +5,7 @@ each minute or two. docs/monitoring.md shows the expressions of the built-in nam
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 STATUS_LABELS = ("code", "status", "status_code", "http_response_status_code", "http_status_code")
 _LEAST_RANGE_SECONDS = 240
@@ -27,6 +27,8 @@ class Expressions:
     points: str
     # An expression of buckets by `le` for all of the timeframe, and what makes milliseconds of it.
     buckets: str | None = None
+    # The same of each step.
+    buckets_of_step: str = ""
     factor: float = 1.0
 
 
@@ -108,7 +110,7 @@ def _built_in(
     duration = next((name for name in _DURATIONS if name + BUCKET in known), None)
     if duration is not None:
         plain = _histogram(service, duration, window, timeframe)
-        found["responseTime"] = Expressions(f"1000*{plain.points}", plain.buckets, 1000.0)
+        found["responseTime"] = replace(plain, points=f"1000*{plain.points}", factor=1000.0)
     if "process_cpu_seconds_total" in known:
         rate = f"rate({service('process_cpu_seconds_total')}[{window}s])"
         found["cpu"] = Expressions(f"100*avg({rate})")
@@ -124,4 +126,5 @@ def _histogram(service: Selector, base: str, window: int, timeframe: int) -> Exp
     count = f"sum(rate({service(base + COUNT)}[{window}s]))"
     over_all = max(timeframe, _LEAST_RANGE_SECONDS)
     buckets = f"sum by (le) (increase({service(base + BUCKET)}[{over_all}s]))"
-    return Expressions(f"{total}/{count}", buckets)
+    of_step = f"sum by (le) (rate({service(base + BUCKET)}[{window}s]))"
+    return Expressions(f"{total}/{count}", buckets, of_step)

@@ -1,7 +1,7 @@
 """The series and summaries of a timeframe, made of roll-ups alone."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
@@ -24,7 +24,7 @@ ERROR_RATE = "errorRate"
 _PARTS_OF_RATE = ("requests", "errors")
 # Of these a bucket's value is the sum, of others the average.
 ADDED_UP = frozenset({MetricKind.COUNT, MetricKind.COUNTER})
-_PERCENTS = (50, 95, 99)
+PERCENTS = (50, 95, 99)
 _MOST_STRETCHES = 2 * len(STEPS) - 1
 
 _metrics: Table = Metric.__table__  # type: ignore[assignment]
@@ -85,7 +85,10 @@ Point = tuple[datetime, float]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Series and summaries of one timeframe. `step` is a bucket's length in seconds."""
+    """Series and summaries of one timeframe. `step` is a bucket's length in seconds.
+
+    `kinds` has what is known of how each metric is counted; what is worked out has no kind.
+    """
 
     service_id: str
     timeframe: str
@@ -94,6 +97,7 @@ class Metrics:
     step: int
     series: dict[str, list[Point]]
     summary: dict[str, dict[str, float]]
+    kinds: dict[str, MetricKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ def read_metrics(
     if names is not None:
         series = {name: points for name, points in series.items() if name in names}
         summary = {name: told for name, told in summary.items() if name in names}
-    return Metrics(service.service_id, timeframe_text, start, end, step, series, summary)
+    kinds = {name: metric.kind for name, metric in found.items() if name in series}
+    return Metrics(service.service_id, timeframe_text, start, end, step, series, summary, kinds)
 
 
 def read_totals(
@@ -227,12 +232,12 @@ class _Found:
     def summary(self) -> dict[str, float]:
         rows = self.rows
         least, most = min(rows.least), max(rows.most)
-        found = percentiles(rows.each_sketch(), _PERCENTS, least, most)
+        found = percentiles(rows.each_sketch(), PERCENTS, least, most)
         return {
             "min": least,
             "avg": sum(rows.total) / sum(rows.count),
             "max": most,
-            **{f"p{percent}": value for percent, value in zip(_PERCENTS, found, strict=True)},
+            **{f"p{percent}": value for percent, value in zip(PERCENTS, found, strict=True)},
             "last": rows.last[rows.start.index(max(rows.start))],
         }
 
@@ -317,7 +322,7 @@ def _add_error_rate(
     rates = [rate for _, rate in points]
     ordered = sorted(rates)
     count = len(ordered)
-    ranks = {f"p{percent}": -(-percent * count // 100) for percent in _PERCENTS}
+    ranks = {f"p{percent}": -(-percent * count // 100) for percent in PERCENTS}
     series[ERROR_RATE] = [(moments[start], rate) for start, rate in points]
     summary[ERROR_RATE] = {
         "min": ordered[0],

@@ -54,6 +54,7 @@ async function openDialog(link) {
   dialog.replaceChildren(content);
   dialog.querySelector("h1")?.setAttribute("id", "dialog-title");
   htmx.process(dialog);
+  loadElements();
   dialog.showModal();
 }
 

@@ -98,7 +98,10 @@ export async function lookAgain() {
     }
   }
   const about = present.querySelector("[data-live]")?.dataset.live;
-  if (about) document.querySelector("[data-live]").dataset.live = about;
+  // The page may be another one by now.
+  if (about && url === location.pathname + location.search && followed()) {
+    document.querySelector("[data-live]").dataset.live = about;
+  }
 }
 
 /** Whether somebody is typing or choosing in a region. */

@@ -76,6 +76,12 @@ class UserChange(WireSchema):
     password = fields.String(validate=Length(max=1024))
 
 
+class AccountChange(WireSchema):
+    """What everybody may change of the own account."""
+
+    name = Name()
+
+
 class TokenCreation(WireSchema):
     name = Name(required=True)
     scopes = fields.List(word(TOKEN_SCOPES), required=True, validate=Length(1, 50))

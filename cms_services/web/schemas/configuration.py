@@ -24,6 +24,13 @@ class ComparisonQuery(WireSchema):
     )
 
 
+class VersionsComparedQuery(WireSchema):
+    """Two versions on a page; without `to`, with the newest."""
+
+    since = fields.Integer(required=True, validate=Range(0, _LAST_VERSION))
+    to = fields.Integer(load_default=None, validate=Range(1, _LAST_VERSION))
+
+
 class SecretPath(WireSchema):
     path = fields.String(required=True, validate=Length(1, 1024))
 

@@ -58,6 +58,20 @@ class MetricsOut(AnswerSchema):
     )
 
 
+class PercentilesOut(AnswerSchema):
+    service_id = fields.String(data_key="serviceId", required=True)
+    timeframe = fields.String(required=True)
+    start = Moment(data_key="from", required=True)
+    end = Moment(data_key="to", required=True)
+    step = fields.Integer(required=True, metadata={"description": "Seconds in a bucket."})
+    percentiles = fields.Dict(
+        keys=fields.String(),
+        values=fields.Raw(),
+        required=True,
+        metadata={"description": "Name to p50, p95 and p99, each [[time, value], ...]."},
+    )
+
+
 class UsageOut(AnswerSchema):
     service_id = fields.String(data_key="serviceId", required=True)
     timeframe = fields.String(required=True)

@@ -30,6 +30,10 @@ class MemberIn(WireSchema):
     role = word(ProjectRole, required=True)
 
 
+class NewMember(MemberIn):
+    email = fields.String(required=True, validate=Length(1, 255))
+
+
 class MemberOut(AnswerSchema):
     user_id = fields.String(data_key="userId", required=True)
     email = fields.String(required=True)

@@ -4,7 +4,9 @@ from marshmallow import fields
 from marshmallow.validate import Length
 
 from cms_services.catalogue.listing import SORT_NAMES
-from cms_services.vocabulary import ServiceType, Status
+from cms_services.catalogue.models import MOST_TAG_CHARACTERS
+from cms_services.catalogue.tags import MOST_TAGS
+from cms_services.vocabulary import HealthStatus, ServiceType, Status
 from cms_services.web.fields import (
     AnswerSchema,
     Configuration,
@@ -65,6 +67,7 @@ class ServiceOut(SubscriptionOut):
     template = fields.String(allow_none=True, required=True)
     endpoints = fields.List(fields.String(), required=True)
     dependencies = fields.List(fields.String(), required=True)
+    tags = fields.List(fields.String(), required=True)
     config = Configuration(data_key="configuration", required=True)
     version = fields.Integer(required=True)
     cancelled_at = Moment(data_key="cancelledAt", allow_none=True, required=True)
@@ -83,6 +86,7 @@ class ServiceChange(WireSchema):
     project = Name(allow_none=True)
     endpoints = Texts()
     dependencies = Texts()
+    tags = Texts(metadata={"description": f"At most {MOST_TAGS}; kept in lower case."})
     configuration = Configuration()
     template = fields.String(allow_none=True, validate=Length(1, 64))
     billing_id = Name(data_key="billingId", allow_none=True)
@@ -109,6 +113,8 @@ class ServicesQuery(SearchQuery):
 
 
 class ServicesPageQuery(ServicesQuery):
+    tag = fields.String(load_default=None, validate=Length(1, MOST_TAG_CHARACTERS))
+    health = word(HealthStatus, load_default=None)
     count = fields.Boolean(
         load_default=False, metadata={"description": "Whether meta tells the total."}
     )

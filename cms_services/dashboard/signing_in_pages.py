@@ -17,7 +17,8 @@ from cms_services.dashboard.guards import path_within
 from cms_services.errors import DomainError, Unauthenticated, ValidationFailed
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
-from cms_services.web.caller import current_actor, sign_in, sign_out
+from cms_services.vocabulary import Permission
+from cms_services.web.caller import current_actor, resolve_anew, sign_in, sign_out
 from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.limits import LETTERS, SIGN_IN
@@ -26,19 +27,19 @@ from cms_services.web.permissions import page_for
 from cms_services.web.signing_in import begin_session_of, check_password_of
 from cms_services.web.transactions import reading, writing
 
-account_pages = Blueprint("account_pages", __name__)
+signing_in_pages = Blueprint("signing_in_pages", __name__)
 
 # How long somebody who has shown the password may look for the second factor.
 _CODE_SECONDS = 300
 
 
-@account_pages.get("/login")
+@signing_in_pages.get("/login")
 @page_for(PUBLIC)
 def login_page() -> str:
     return _login_form(notice=request.args.get("notice"))
 
 
-@account_pages.post("/login")
+@signing_in_pages.post("/login")
 @page_for(PUBLIC)
 def login() -> AnyResponse:
     refuse_cross_site_change()
@@ -49,21 +50,21 @@ def login() -> AnyResponse:
             with writing():
                 renew_hash(checked)
             _remember_checked(checked.user_id)
-            return redirect(url_for("account_pages.code_page", **_next()), 303)
+            return redirect(url_for("signing_in_pages.code_page", **_next()), 303)
         return _signed_in(checked, None)
     except Unauthenticated as error:
         return Response(_login_form(error.message, email), 401)
 
 
-@account_pages.get("/login/code")
+@signing_in_pages.get("/login/code")
 @page_for(PUBLIC)
 def code_page() -> str | AnyResponse:
     if "signing_in" not in session:
-        return redirect(url_for("account_pages.login_page"), 303)
+        return redirect(url_for("signing_in_pages.login_page"), 303)
     return _code_form(None)
 
 
-@account_pages.post("/login/code")
+@signing_in_pages.post("/login/code")
 @page_for(PUBLIC)
 def login_code() -> AnyResponse:
     refuse_cross_site_change()
@@ -76,7 +77,7 @@ def login_code() -> AnyResponse:
         return Response(_code_form(error.message), 401)
 
 
-@account_pages.post("/logout")
+@signing_in_pages.post("/logout")
 @page_for(PUBLIC)
 def logout() -> AnyResponse:
     refuse_cross_site_change()
@@ -85,16 +86,16 @@ def logout() -> AnyResponse:
         with writing():
             end_session(actor, actor.own_id, actor.session_id)
     sign_out()
-    return redirect(url_for("account_pages.login_page"), 303)
+    return redirect(url_for("signing_in_pages.login_page"), 303)
 
 
-@account_pages.get("/password/forgot")
+@signing_in_pages.get("/password/forgot")
 @page_for(PUBLIC)
 def forgot_page() -> str:
     return render_template("signing_in/forgot.html", actor=None, asked=False)
 
 
-@account_pages.post("/password/forgot")
+@signing_in_pages.post("/password/forgot")
 @page_for(PUBLIC)
 def forgot() -> str:
     refuse_cross_site_change()
@@ -103,7 +104,7 @@ def forgot() -> str:
     return render_template("signing_in/forgot.html", actor=None, asked=True)
 
 
-@account_pages.get("/password/reset")
+@signing_in_pages.get("/password/reset")
 @page_for(PUBLIC)
 def reset_page() -> str:
     return render_template(
@@ -111,7 +112,7 @@ def reset_page() -> str:
     )
 
 
-@account_pages.post("/password/reset")
+@signing_in_pages.post("/password/reset")
 @page_for(PUBLIC)
 def reset() -> AnyResponse:
     refuse_cross_site_change()
@@ -124,17 +125,17 @@ def reset() -> AnyResponse:
             "signing_in/reset.html", actor=None, token=token, problems=error.details
         )
         return Response(page, 400)
-    return redirect(url_for("account_pages.login_page", notice="password"), 303)
+    return redirect(url_for("signing_in_pages.login_page", notice="password"), 303)
 
 
-@account_pages.get("/register")
+@signing_in_pages.get("/register")
 @page_for(PUBLIC)
 def register_page() -> str:
     given = {name: request.args.get(name, "") for name in ("email", "invitation")}
     return _register_form(given, {})
 
 
-@account_pages.post("/register")
+@signing_in_pages.post("/register")
 @page_for(PUBLIC)
 def register_account() -> AnyResponse:
     refuse_cross_site_change()
@@ -154,7 +155,7 @@ def register_account() -> AnyResponse:
     except DomainError as error:
         page = _register_form(given, {"email": [error.message]})
         return Response(page, STATUS_OF_CODE[error.code])
-    return redirect(url_for("account_pages.login_page", notice="account"), 303)
+    return redirect(url_for("signing_in_pages.login_page", notice="account"), 303)
 
 
 login.limits = login_code.limits = SIGN_IN  # type: ignore[attr-defined]
@@ -164,6 +165,7 @@ forgot.limits = LETTERS  # type: ignore[attr-defined]
 _NOTICES = {
     "password": _("Your new password is set. Sign in with it."),
     "account": _("Your account is made. Sign in."),
+    "ended": _("Your account has ended. An administrator can make it active again."),
 }
 
 
@@ -206,8 +208,13 @@ def _signed_in(checked: CheckedPassword, code: str | None) -> AnyResponse:
 
 
 def _wanted_page() -> str:
-    """The page that somebody was on the way to before signing in."""
-    return path_within(request.values.get("next")) or url_for("service_list.services")
+    """The page that somebody was on the way to before signing in, else the first one to see."""
+    actor = resolve_anew()
+    if actor.lacks_second_factor:
+        return url_for("account_settings_pages.second_factor")
+    reads = actor.may(Permission.SERVICES_READ)
+    first = "service_list.services" if reads else "account_settings_pages.account"
+    return path_within(request.values.get("next")) or url_for(first)
 
 
 def _next() -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""The same change of many services: a transaction each, so that a refusal undoes no other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import StaleDataError
+
+from cms_services.actor import Actor
+from cms_services.catalogue.bulk import BulkChange
+from cms_services.errors import Conflict, DomainError
+from cms_services.web.transactions import is_deadlock, writing
+
+
+@dataclass(frozen=True)
+class BulkResult:
+    """What came of one service, named as the caller named it."""
+
+    service_id: str
+    status: str | None = None
+    tags: list[str] | None = None
+    error: DomainError | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+def change_each(actor: Actor, change: BulkChange, identifiers: Iterable[str]) -> list[BulkResult]:
+    """Make a change of each service, in their order and of each once.
+
+    Where the database goes away, what was done by then stays; it can all be sent again.
+    """
+    return [_changed(actor, change, each) for each in dict.fromkeys(identifiers)]
+
+
+def _changed(actor: Actor, change: BulkChange, identifier: str) -> BulkResult:
+    try:
+        with writing():
+            service = change.make(actor, identifier)
+            return BulkResult(identifier, service.status, service.tags)
+    except DomainError as error:
+        return BulkResult(identifier, error=error)
+    except StaleDataError:
+        return BulkResult(identifier, error=_lost_race())
+    except OperationalError as error:
+        if not is_deadlock(error):
+            raise
+        return BulkResult(identifier, error=_lost_race())
+
+
+def _lost_race() -> Conflict:
+    return Conflict("Somebody else changed this at the same moment; try again.")
