@@ -26,6 +26,7 @@ from cms_services.accounts.tokens import TokenPair, issue_tokens
 from cms_services.actor import ANONYMOUS, Actor
 from cms_services.audit.trail import list_entries
 from cms_services.catalogue import lifecycle
+from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.commands.permissions import Row
 from cms_services.database import new_id
@@ -181,6 +182,11 @@ class World:
 
         made = self._made(make)
         return self._private(made) if of is None else made
+
+    def entity_tag(self, service: Thing) -> str:
+        """What tells the present state of a service from others."""
+        with self.app.app_context():
+            return db.session.get_one(Service, service.id).entity_tag
 
     def download_link(self, maker: Party) -> str:
         """The token of a new link that this account made to a bundle of its own."""
