@@ -101,7 +101,6 @@ class TestOneService:
         )
         page = browser.get(f"/services/{service['serviceId']}").text
         assert service["clusterId"] in page
-        assert f"/api/services/download/kubernetes/{service['serviceId']}?format=zip" in page
         assert "encrypted" in page
         assert "s3cr3t" not in page
 
