@@ -92,6 +92,8 @@ def test_it_finds_scrapes_writes_and_answers(
                 data_of(asker.act("getMetrics", serviceId=reporter.service["id"])),
             )
             short, long = asked("1m"), asked("90d")
+            path = f"/api/services/{reporter.service['id']}/metrics/percentiles"
+            spread = data_of(asker.get(f"{path}?timeframe=1h"))["percentiles"]
 
     # What Prometheus answered.
     assert told["serviceId"] == reporter.service["serviceId"]
@@ -99,6 +101,9 @@ def test_it_finds_scrapes_writes_and_answers(
     assert summary["errorRate"]["last"] == pytest.approx(0.1)
     assert summary["responseTime"]["avg"] == pytest.approx(20)
     assert 10 <= summary["responseTime"]["p50"] <= 25
+    assert set(spread) == {"responseTime", "http_request_duration_seconds"}
+    assert all(10 <= value <= 25 for _, value in spread["responseTime"]["p50"])
+    assert spread["responseTime"]["p99"]
     assert summary["memory"]["last"] == 64
     assert summary["cache_fill"]["last"] == 0.5
     assert summary["http_request_duration_seconds"]["avg"] == pytest.approx(0.02)
