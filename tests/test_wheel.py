@@ -74,7 +74,7 @@ class TestTheWheel:
             found = {name for name in archive.namelist() if ".dist-info/" not in name}
         assert found == wanted
         for example in (
-            "_data/templates/login.html",
+            "_data/templates/signing_in/login.html",
             "_data/config_templates/kubernetes/20-deployment.yaml.j2",
             "static/style.css",
             "migrations/script.py.mako",

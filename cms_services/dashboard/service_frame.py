@@ -12,6 +12,7 @@ from cms_services.catalogue.access import load_row
 from cms_services.catalogue.models import Service
 from cms_services.errors import Forbidden
 from cms_services.monitoring.health.reports import latest_health
+from cms_services.projects.sharing import role_in_project
 from cms_services.vocabulary import TRANSITIONS, Permission, Status
 
 
@@ -79,10 +80,18 @@ def render_service_page(template: str, actor: Actor, service: Service, **shown: 
         places={
             tab.endpoint: url_for(tab.endpoint, service_id=service.service_id) for tab, __ in tabs
         },
+        project_url=_project_url(actor, service),
         may_change=changeable,
         actions=_actions(actor, service) if changeable else [],
         **shown,
     )
+
+
+def _project_url(actor: Actor, service: Service) -> str | None:
+    """The address of the service's project, for those who have a part in it or are admins."""
+    if role_in_project(actor, service.project_id) is None or service.project_id is None:
+        return None
+    return url_for("project_pages.project", project_id=service.project_id)
 
 
 def _actions(actor: Actor, service: Service) -> list[Action]:

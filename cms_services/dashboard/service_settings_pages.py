@@ -42,7 +42,7 @@ from cms_services.web.transactions import reading, writing
 service_settings_pages = Blueprint("service_settings_pages", __name__)
 
 _MOST_PROJECTS = 500
-_TEXTS = ("name", "description", "icon", "project")
+_TEXTS = ("name", "description", "icon", "project", "tags")
 _LISTS = ("endpoints", "dependencies")
 # For how many days a token is good; by what the form says.
 _EXPIRIES: dict[str, int | None] = {"never": None, "30": 30, "90": 90, "365": 365}
@@ -146,6 +146,7 @@ def _saved(service: Service) -> dict[str, str]:
         "description": service.description,
         "icon": service.icon,
         "project": service.project_name or "",
+        "tags": ", ".join(service.tags),
         "endpoints": _lines(service.endpoints),
         "dependencies": _lines(service.dependencies),
     }
@@ -163,6 +164,7 @@ def _changes(typed: Mapping[str, str], actor: Actor, service: Service) -> dict[s
     given["description"] = typed["description"].replace("\r\n", "\n")
     for name in _LISTS:
         given[name] = [line.strip() for line in typed[name].splitlines() if line.strip()]
+    given["tags"] = [each.strip() for each in typed["tags"].split(",") if each.strip()]
     # Who may not move the service is not asked where to, and sends nothing.
     if "project" in request.form and may_move(actor, service):
         given["project"] = typed["project"].strip() or None

@@ -17,7 +17,13 @@ from cms_services.errors import NotFound
 from cms_services.extensions import reader
 from cms_services.monitoring.health.models import HealthPeriod, MonitoredService
 from cms_services.monitoring.health.overview import STATES, state_of
-from cms_services.monitoring.health.periods import MAINTENANCE, Period, Standing, seconds_by_status
+from cms_services.monitoring.health.periods import (
+    MAINTENANCE,
+    Period,
+    Standing,
+    seconds_by_status,
+    seconds_of_each,
+)
 from cms_services.monitoring.health.uptime import percent_up
 from cms_services.monitoring.status_pages import StatusPage, StatusPageService
 from cms_services.vocabulary import HealthStatus, Status
@@ -30,7 +36,6 @@ DAYS = 90
 _MOST_INCIDENTS = 100
 # A service that is unhealthy again so soon was so all the time.
 _ONE_INCIDENT = timedelta(minutes=5)
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,9 @@ def public_status(slug: str) -> PublicStatus | None:
     if page is None:
         return None
     present = now()
-    days = [present.astimezone(UTC).date() - timedelta(days=back) for back in range(DAYS)][::-1]
-    start = datetime.combine(days[0], datetime.min.time(), UTC)
+    midnight = present.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # The days by UTC, from the first one's begin to today's end.
+    bounds = [midnight + timedelta(days=days) for days in range(1 - DAYS, 2)]
     service, monitored, shown = _SERVICES.c, _MONITORED.c, StatusPageService
     rows = (
         reader()
@@ -116,7 +122,7 @@ def public_status(slug: str) -> PublicStatus | None:
         )
         .all()
     )  # fmt: skip
-    periods = _periods([row.id for row in rows], start)
+    periods = _periods([row.id for row in rows], bounds[0])
     services, incidents = [], []
     whole: dict[str, float] = defaultdict(float)
     for row in rows:
@@ -124,8 +130,8 @@ def public_status(slug: str) -> PublicStatus | None:
         standing = Standing(row.state, row.since, row.known_until) if row.since else Standing()
         if (lasted := standing.lasted(present)) is not None:
             known.append(lasted)
-        by_day = _seconds_by_day(known, days)
-        seconds = seconds_by_status(known, start, present)
+        by_day = seconds_of_each(known, bounds)
+        seconds = seconds_by_status(known, bounds[0], present)
         for status, lasting in seconds.items():
             whole[status] += lasting
         state = state_of(row, present)
@@ -135,7 +141,7 @@ def public_status(slug: str) -> PublicStatus | None:
                 row.name,
                 state,
                 _shown_percent(seconds),
-                [_day(day, by_day[day]) for day in days],
+                [_day(day.date(), spent) for day, spent in zip(bounds[:-1], by_day, strict=True)],
             )
         )
         incidents += _incidents(row.name, known, state == HealthStatus.UNHEALTHY, present)
@@ -170,23 +176,6 @@ def _periods(ids: Sequence[str], start: datetime) -> dict[str, list[Period]]:
     )
     for row in reader().execute(query):
         found[row.service_id].append(Period(row.status, row.started_at, row.ended_at))
-    return found
-
-
-def _seconds_by_day(
-    periods: Sequence[Period], days: Sequence[date]
-) -> dict[date, dict[str, float]]:
-    """The seconds of each status on each day."""
-    found: dict[date, dict[str, float]] = {day: defaultdict(float) for day in days}
-    for each in periods:
-        day = max(each.start.astimezone(UTC).date(), days[0])
-        while day in found:
-            begin = datetime.combine(day, datetime.min.time(), UTC)
-            if begin >= each.end:
-                break
-            for status, lasted in seconds_by_status([each], begin, begin + _DAY).items():
-                found[day][status] += lasted
-            day += _DAY
     return found
 
 

@@ -26,6 +26,23 @@ def _of(service: str, tab: str = "") -> Callable[[Company], str]:
     return lambda company: f"/services/{company.service(service)['serviceId']}{tab}"
 
 
+def _status_page_settings(company: Company) -> str:
+    return f"/projects/{_project(company)}/status-page"
+
+
+def _status_page(company: Company) -> str:
+    """A page that Mara has switched on."""
+    token = company.token("mara@brightquay.example")
+    names = {"Storefront API": "Shop", "Payment Gateway": "Payments", "Order Store": "Orders"}
+    shown = [
+        {"serviceId": company.service(name)["serviceId"], "name": public}
+        for name, public in names.items()
+    ]
+    body = {"enabled": True, "slug": "tidepool", "title": "Tidepool Coffee", "services": shown}
+    company.server.request("PUT", f"/api{_status_page_settings(company)}", body, token)
+    return "/status/tidepool"
+
+
 def _selected(action: str, *names: str) -> Callable[[Company], str]:
     def path(company: Company) -> str:
         ids = "".join(f"&id={company.service(each)['serviceId']}" for each in names)
@@ -103,6 +120,10 @@ PAGES = (
     Shown("audit-verification", "/audit/verification", "admin"),
     Shown("wall", "/wall"),
     Shown("wall-of-a-project", "/wall?project=tidepool-shop"),
+    Shown("map", "/map"),
+    Shown("map-of-a-project", "/map?project=tidepool-shop"),
+    Shown("status-page", _status_page, "stranger"),
+    Shown("status-page-settings", _status_page_settings),
     Shown("service-configuration-vps", _of("Build Runner", "/configuration")),
     Shown("service-versions", _of("Payment Gateway", "/configuration/versions")),
     Shown(

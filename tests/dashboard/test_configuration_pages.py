@@ -239,7 +239,7 @@ class TestTypedFields:
         assert "value:/healthChecks/0/keyword" in form.controls
         typed = {
             "value:/healthChecks/0/type": "tls",
-            "value:/healthChecks/0/target": "a.example:443",
+            "value:/healthChecks/0/target": "a:443",
         }
         assert editor.browser.post(editor.path, data=form.sent(**typed)).status_code == 303
         assert editor.saved()["healthChecks"] == [{"type": "tls", "target": "a:443"}]
@@ -379,7 +379,8 @@ class TestRoundTrip:
             form = form_of(shown, "typed")
             assert orjson.loads(form["base"]) == document
             again = form_of(browser.post(path, data=form.sent()).text, "raw")
-            assert again["document"] == form["base"]
+            # Unlike ==, this tells 1 from true.
+            assert orjson.dumps(orjson.loads(again["document"])) == orjson.dumps(document)
 
         untouched()
 

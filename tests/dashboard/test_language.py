@@ -52,17 +52,18 @@ class TestTheLanguageOfAPage:
         assert answer.headers["Location"] == "/"
 
 
-class TestTheCatalogue:
-    @pytest.fixture(scope="class")
-    def template(self, tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-        """All strings that the pages say now."""
-        made = tmp_path_factory.mktemp("catalogue") / "messages.pot"
-        command = ["-q", "extract", "-F", "babel.cfg", "-k", "lazy_gettext", "-k", "_n:1,2", "-o"]
-        subprocess.run(
-            [_PYBABEL, *command, str(made), "cms_services", "templates"], cwd=_ROOT, check=True
-        )
-        return _read(made)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """All strings that the pages say now."""
+    made = tmp_path_factory.mktemp("catalogue") / "messages.pot"
+    command = ["-q", "extract", "-F", "babel.cfg", "-k", "lazy_gettext", "-k", "_n:1,2", "-o"]
+    subprocess.run(
+        [_PYBABEL, *command, str(made), "cms_services", "templates"], cwd=_ROOT, check=True
+    )
+    return _read(made)
 
+
+class TestTheCatalogue:
     @pytest.mark.parametrize("language", sorted(LANGUAGES.keys() - {"en"}))
     def test_it_has_every_string_of_the_pages(self, template: Catalog, language: str) -> None:
         catalogue = _read(_TRANSLATIONS / language / "LC_MESSAGES" / "messages.po")

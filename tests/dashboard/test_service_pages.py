@@ -50,6 +50,23 @@ class TestTheOverview:
         assert "KEY encrypted" in text_of(page)
         assert "s3cr3t" not in page
 
+    def test_its_project_and_tags_lead_to_what_shares_them(
+        self, app: Flask, browser: FlaskClient, alice: Person, bob: Person
+    ) -> None:
+        service = alice.new_service(project=share(alice, bob, "viewer"), tags=["shop"])
+        project = data_of(alice.get("/api/projects"))[0]
+        page = browser.get(page_of(service)).text
+        assert f'<a href="/projects/{project["id"]}">shared</a>' in page
+        for path in ("/?tag=shop", f"/projects/{project['id']}"):
+            assert f'href="{path}"' in page
+            assert browser.get(path).status_code == 200
+            assert "Orders API" in browser.get(path).text
+        # Its owner may have no part in the project any more, and still reads the service.
+        members = f"/api/projects/{project['id']}/members"
+        data_of(alice.put(f"{members}/{bob.user_id}", json={"role": "owner"}))
+        data_of(bob.delete(f"{members}/{alice.user_id}"))
+        assert f"/projects/{project['id']}" not in browser.get(page_of(service)).text
+
     def test_neighbours_stand_there_with_their_states(
         self, browser: FlaskClient, alice: Person
     ) -> None:

@@ -44,6 +44,7 @@ class TestTheForm:
             "project": "mine",
             "endpoints": "/a\r\n\r\n  /b  \r\n",
             "dependencies": "",
+            "tags": "Shop,  production,,shop ",
         }
         answer = browser.post(settings_of(service), data=form)
         assert (answer.status_code, answer.headers["Location"]) == (303, settings_of(service))
@@ -52,6 +53,7 @@ class TestTheForm:
         assert now["name"] == "Orders & more"
         assert now["description"] == "Line 1\nLine 2"
         assert (now["icon"], now["project"]) == ("cube-outline", "mine")
+        assert now["tags"] == ["production", "shop"]
         assert (now["endpoints"], now["dependencies"]) == (["/a", "/b"], [])
 
     def test_sending_it_as_it_stands_changes_nothing(
@@ -75,6 +77,7 @@ class TestTheForm:
             ("icon", "   "),
             ("description", "x" * 10_001),
             ("endpoints", "x" * 256),
+            ("tags", "two words, ok, x/y"),
             ("dependencies", "\n".join(f"service {n}" for n in range(201))),
         ],
     )

@@ -347,7 +347,7 @@ class TestBadges:
         orders = f"{path}/orders-co/badge.svg"
         assert self.texts_of(client, orders) == ["Orders & co", "unknown"]
         assert self.texts_of(client, f"{orders}?kind=uptime") == ["Orders & co", "99.85 %"]
-        assert self.texts_of(client, f"{orders}?kind=state", Cookie="language=de") == [
+        assert self.texts_of(client, f"{orders}?kind=state", **{"Accept-Language": "de"}) == [
             "Orders & co",
             "unbekannt",
         ]

@@ -74,11 +74,14 @@ STRANGERS: dict[str, Callable[[World], list[str]]] = {
     "billingId": lambda world: [billed_together(world)],
 }
 _VERSION = "/api/services/{serviceId}/config/versions/{number}"
+_RESTORE_PAGE = "/services/{serviceId}/configuration/versions/{number}/restore"
 # What belongs to something else than the path names before it, or to another account.
 ELSEWHERE: dict[tuple[str, str], Callable[[World], str]] = {
     (f"GET {_VERSION}", "number"): number_of_another_configuration,
     (f"GET {_VERSION}/diff", "number"): number_of_another_configuration,
     (f"POST {_VERSION}/restore", "number"): number_of_another_configuration,
+    (f"GET {_RESTORE_PAGE}", "number"): number_of_another_configuration,
+    (f"POST {_RESTORE_PAGE}", "number"): number_of_another_configuration,
     (
         "DELETE /api/services/{serviceId}/ingest-tokens/{tokenId}",
         "tokenId",
@@ -164,7 +167,7 @@ def test_what_belongs_elsewhere_is_not_there(
     foreign = ELSEWHERE[name, place](world)
     before = world.contents()
     answer = world.send(rows[name], _with(ask, place, foreign), world.people[caller])
-    if "/api/" in name:
+    if " /api/" in name:
         error_of(answer, 404, "NOT_FOUND")
     assert answer.status_code == 404, answer.text
     assert world.contents() == before

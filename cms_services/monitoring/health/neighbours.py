@@ -1,9 +1,7 @@
 """What a service needs and what needs it, near and far, and how each of them stands."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from sqlalchemy import select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
@@ -14,10 +12,7 @@ from cms_services.configuration.dependency_graph import (
     graph_of,
     needs_of,
 )
-from cms_services.extensions import db
-from cms_services.monitoring.health.models import MonitoredService
-from cms_services.monitoring.health.reporting import known_now
-from cms_services.monitoring.health.states import ServiceState
+from cms_services.monitoring.health.current import health_of
 from cms_services.vocabulary import HealthStatus
 
 
@@ -95,20 +90,6 @@ def neighbours_of(actor: Actor, service: Service, *, far: bool = True) -> Neighb
         missing=node.missing,
         hidden_dependants=node.hidden_dependants,
     )
-
-
-def health_of(service_ids: Collection[str]) -> dict[str, HealthStatus]:
-    """What is known now of the health of some services, by their row ids, where anything is."""
-    known = MonitoredService
-    rows = db.session.execute(
-        select(known.service_id, known.states, known.checked_at).where(
-            known.service_id.in_(service_ids), known.checked_at.is_not(None)
-        )
-    )
-    return {
-        row.service_id: known_now(ServiceState.from_document(row.states), row.checked_at)[0]
-        for row in rows
-    }
 
 
 def _near_and_far(found: Sequence[Neighbour]) -> tuple[list[Neighbour], list[Neighbour]]:

@@ -4,7 +4,8 @@ A result holds until the next one, but no longer than it says. What no result co
 period.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,4 +73,20 @@ def seconds_by_status(
         seconds = (min(each.end, end) - max(each.start, start)).total_seconds()
         if seconds > 0:
             found[each.status] = found.get(each.status, 0.0) + seconds
+    return found
+
+
+def seconds_of_each(
+    periods: Iterable[Period], bounds: Sequence[datetime]
+) -> list[dict[str, float]]:
+    """How many seconds each status has between each two moments that follow."""
+    found: list[dict[str, float]] = [{} for _ in bounds[1:]]
+    for period in periods:
+        number = max(0, bisect_right(bounds, period.start) - 1)
+        while number < len(found) and bounds[number] < period.end:
+            stretch = bounds[number], bounds[number + 1]
+            for status, lasted in seconds_by_status([period], *stretch).items():
+                known = found[number]
+                known[status] = known.get(status, 0.0) + lasted
+            number += 1
     return found

@@ -1,6 +1,5 @@
 """How long a service was up, out of the time in which that is known."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,13 @@ from cms_services.database import AnyRow
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import HealthPeriod, MonitoredService
-from cms_services.monitoring.health.periods import MAINTENANCE, Period, Standing, seconds_by_status
+from cms_services.monitoring.health.periods import (
+    MAINTENANCE,
+    Period,
+    Standing,
+    seconds_by_status,
+    seconds_of_each,
+)
 from cms_services.vocabulary import HealthStatus
 
 WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
@@ -97,15 +102,7 @@ class Share:
 def uptime_of_each(actor: Actor, identifier: str, bounds: Sequence[datetime]) -> list[Share]:
     """The uptime of a service the caller may read, between each two moments that follow."""
     service = load_service(actor, identifier)
-    seconds: list[dict[str, float]] = [{} for _ in bounds[1:]]
-    for period in _periods(service.id, bounds[0], bounds[-1], now()):
-        number = max(0, bisect_right(bounds, period.start) - 1)
-        while number < len(seconds) and bounds[number] < period.end:
-            stretch = bounds[number], bounds[number + 1]
-            for status, lasted in seconds_by_status([period], *stretch).items():
-                known = seconds[number]
-                known[status] = known.get(status, 0.0) + lasted
-            number += 1
+    seconds = seconds_of_each(_periods(service.id, bounds[0], bounds[-1], now()), bounds)
     return [
         Share(start, end, _gravest(known), known, percent_up(known))
         for (start, end), known in zip(pairwise(bounds), seconds, strict=True)
