@@ -105,7 +105,7 @@ class TestTheMap:
         assert not focused.startswith("Storefront API")
         page.keyboard.press("Enter")
         expect(page.locator(".map .node:focus")).to_have_attribute("aria-pressed", "true")
-        shown = page.locator("#map-chosen h2")
+        shown = page.locator("#map-chosen [data-chosen] h2")
         expect(shown).to_have_text(focused.partition(",")[0])
         before = page.locator(".map-content").get_attribute("transform")
         page.keyboard.press("+")
