@@ -115,11 +115,11 @@ def list_sessions(user_id: str) -> Sequence[UserSession]:
 def last_seen(user_ids: Sequence[str]) -> dict[str, datetime]:
     """When accounts were seen last, of those that have a sign-in that is not forgotten yet."""
     query = (
-        select(UserSession.user_id, func.max(UserSession.last_seen_at))
+        select(UserSession.user_id, func.max(UserSession.last_seen_at).label("seen"))
         .where(UserSession.user_id.in_(user_ids))
         .group_by(UserSession.user_id)
     )
-    return dict(db.session.execute(query).tuples().all())
+    return {row.user_id: row.seen for row in db.session.execute(query)}
 
 
 def end_session(actor: Actor, user_id: str, session_id: str) -> None:
