@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import current_app, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
@@ -22,11 +22,23 @@ class Tab:
     label: LazyString
     # Whether it is for those alone who may change the service.
     is_for_change: bool = False
+    # Of the pages that lie below it; its own one is told by the endpoint.
+    blueprints: tuple[str, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        own = self.endpoint.partition(".")[0]
+        return request.blueprint in (own, *self.blueprints)
 
 
 _TABS = (
     Tab("service_pages.overview", _("Overview")),
-    Tab("configuration_pages.edit", _("Configuration"), is_for_change=True),
+    Tab(
+        "configuration_pages.edit",
+        _("Configuration"),
+        is_for_change=True,
+        blueprints=("version_pages",),
+    ),
     Tab("download_pages.downloads", _("Downloads")),
     Tab("health_pages.health", _("Health")),
     Tab("metric_pages.metrics", _("Metrics")),
@@ -65,10 +77,9 @@ def render_service_page(template: str, actor: Actor, service: Service, **shown: 
     """A page of a service that is loaded: its template extends service/frame.html."""
     changeable = may_change(actor, service)
     tabs = [
-        (tab, tab.endpoint == request.endpoint)
+        (tab, tab.is_current)
         for tab in _TABS
-        if tab.endpoint in current_app.view_functions
-        and (not tab.is_for_change or (changeable and service.status != Status.CANCELLED))
+        if not tab.is_for_change or (changeable and service.status != Status.CANCELLED)
     ]
     return render_template(
         template,
