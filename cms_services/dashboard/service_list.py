@@ -30,7 +30,7 @@ from cms_services.web.transactions import reading
 
 service_list = Blueprint("service_list", __name__)
 
-_PAGE_LENGTH = 60
+_PAGE_LENGTH = 48
 # Choices of a selection; what is further down is found by typing.
 _MOST_CHOICES = 200
 _EVERY_STATUS = "all"
