@@ -36,7 +36,7 @@ from cms_services.worker.models import JobClaim
 from cms_services.worker.queue import JobConsumer, add_periodic, new_queue
 from cms_services.worker.running import run_due_jobs, run_if_due
 from tests.conftest import MakeApp, NewPerson
-from tests.people import Person
+from tests.people import Person, data_of
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -96,7 +96,10 @@ class TestPurging:
 
 def furnished(owner: Person, name: str) -> dict[str, Any]:
     """A service that has something in every table that belongs to it."""
-    service = owner.new_service(name=name, type="hosting", configuration={"port": 1})
+    service = owner.new_service(
+        name=name, type="hosting", configuration={"port": 1}, project=name, tags=["shop"]
+    )
+    show_to_everybody(owner, service)
     path = f"/api/services/{service['id']}"
     variables = {"A": "1", "B": f"${{{service['id']}.A}}"}
     bundle = f"/api/services/download/hosting/{service['billingId']}"
@@ -121,6 +124,15 @@ def furnished(owner: Person, name: str) -> dict[str, Any]:
         db.session.add(HealthPeriod(service_id=service["id"], **period))
         db.session.commit()
     return service
+
+
+def show_to_everybody(owner: Person, service: dict[str, Any]) -> None:
+    """Have a service on the status page of its project."""
+    projects = data_of(owner.get("/api/projects"))
+    project = next(each for each in projects if each["name"] == service["project"])
+    shown = {"serviceId": service["serviceId"], "name": "Shop"}
+    body = {"enabled": False, "title": "Shop", "services": [shown]}
+    data_of(owner.put(f"/api/projects/{project['id']}/status-page", json=body))
 
 
 def belongings(app: Flask, service: dict[str, Any]) -> dict[str, int]:

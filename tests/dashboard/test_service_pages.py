@@ -46,7 +46,6 @@ class TestTheOverview:
         for told in (service["id"], service["serviceId"], service["clusterId"]):
             assert f"<code>{told}</code>" in page
         assert service["billingId"] in page
-        assert f"/api/services/download/kubernetes/{service['serviceId']}?format=zip" in page
         assert "KEY encrypted" in text_of(page)
         assert "s3cr3t" not in page
 
