@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.processes.servers import COMMAND, EMAIL, PASSWORD, Server, environmen
 class Company:
     server: Server
     password: str
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -39,8 +40,10 @@ class Company:
 
     def token(self, email: str) -> str:
         """An access token of somebody, for what a test prepares by the API."""
-        reply = self.server.sign_in(email, self.password_of(email))
-        return str(reply.data["accessToken"])
+        if email not in self._tokens:
+            reply = self.server.sign_in(email, self.password_of(email))
+            self._tokens[email] = str(reply.data["accessToken"])
+        return self._tokens[email]
 
     def services(self, token: str, **query: str) -> list[dict[str, Any]]:
         asked = "&".join(f"{name}={value}" for name, value in {"limit": "100", **query}.items())
@@ -56,17 +59,18 @@ class Company:
 @contextmanager
 def company_in(folder: Path, **settings: str) -> Iterator[Company]:
     """Make the company in a folder, and serve it."""
-    settings = {
-        "CMS_DATA_DIR": str(folder / "data"),
-        "CMS_ADMIN_EMAIL": EMAIL,
-        "CMS_ADMIN_PASSWORD": PASSWORD,
-        "RATE_LIMITS": "false",
-        **settings,
-    }
+    make_company(folder)
+    with served_company(folder, **settings) as company:
+        yield company
+
+
+def make_company(folder: Path) -> None:
+    """Fill the data below a folder with the company; `password` there is everybody's."""
+    folder.mkdir(parents=True, exist_ok=True)
     made = subprocess.run(
         [*COMMAND, "demo"],
         cwd=folder,
-        env=environment(folder, **settings),
+        env=environment(folder, **_settings_in(folder)),
         capture_output=True,
         text=True,
         timeout=240,
@@ -74,5 +78,21 @@ def company_in(folder: Path, **settings: str) -> Iterator[Company]:
     )
     told = re.search(r"Sign in as one of these, password: (\S+)", made.stdout)
     assert told, made.stdout
-    with serving(folder, **settings) as server:
-        yield Company(server, told[1])
+    (folder / "password").write_text(told[1])
+
+
+@contextmanager
+def served_company(folder: Path, **settings: str) -> Iterator[Company]:
+    """The company that was made in a folder, or in another one that this is a copy of."""
+    password = (folder / "password").read_text()
+    with serving(folder, **(_settings_in(folder) | settings)) as server:
+        yield Company(server, password)
+
+
+def _settings_in(folder: Path) -> dict[str, str]:
+    return {
+        "CMS_DATA_DIR": str(folder / "data"),
+        "CMS_ADMIN_EMAIL": EMAIL,
+        "CMS_ADMIN_PASSWORD": PASSWORD,
+        "RATE_LIMITS": "false",
+    }

@@ -1,18 +1,35 @@
 """A company in a real server, and a browser that is signed in there."""
 
+import fcntl
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import Watched, chromium
-from tests.browser.company import Company, company_in
+from tests.browser.company import Company, make_company, served_company
+
+
+@pytest.fixture(scope="session")
+def made_company(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """An invented company with half a year behind it, made once for all processes of the run."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root if worker_id == "master" else root.parent) / "invented-company"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "password").exists():
+            make_company(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    """An invented company with half a year behind it; each module has its own."""
-    with company_in(tmp_path_factory.mktemp("company")) as served:
+def company(tmp_path_factory: pytest.TempPathFactory, made_company: Path) -> Iterator[Company]:
+    """The company, served; each module has a copy of its own to change."""
+    folder = tmp_path_factory.mktemp("company")
+    shutil.copytree(made_company, folder, dirs_exist_ok=True)
+    with served_company(folder) as served:
         yield served
 
 

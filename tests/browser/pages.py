@@ -6,6 +6,7 @@ from typing import Literal
 
 from tests.browser.company import Company
 
+MARA = "mara@brightquay.example"
 Who = Literal["stranger", "mara", "admin"]
 
 
@@ -19,7 +20,7 @@ class Shown:
         return self.path if isinstance(self.path, str) else self.path(company)
 
     def who_in(self, company: Company) -> str:
-        return company.admin if self.who == "admin" else "mara@brightquay.example"
+        return company.admin if self.who == "admin" else MARA
 
 
 def _of(service: str, tab: str = "") -> Callable[[Company], str]:
@@ -32,7 +33,7 @@ def _status_page_settings(company: Company) -> str:
 
 def _status_page(company: Company) -> str:
     """A page that Mara has switched on."""
-    token = company.token("mara@brightquay.example")
+    token = company.token(MARA)
     names = {"Storefront API": "Shop", "Payment Gateway": "Payments", "Order Store": "Orders"}
     shown = [
         {"serviceId": company.service(name)["serviceId"], "name": public}
