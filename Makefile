@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint types format check permissions lock advisories bench screenshots messages clean
+.PHONY: help install run demo test lint types format check permissions lock advisories bench coverage screenshots messages clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|' 2>/dev/null || \
@@ -21,6 +21,10 @@ demo: $(VENV)/.runtime ## Fill an empty installation with an invented company
 
 test: $(VENV)/.test ## Run the test suite (PYTEST_ARGS='-k name' narrows it)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Apart from what CI runs: counting slows the suite, which has a limit of ten minutes.
+coverage: $(VENV)/.test ## Run the suite, and show which lines it did not reach
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(VENV)/.test ## Check style, common faults, the import contract and the advisories about what we lock
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/python -m requirements.audit
