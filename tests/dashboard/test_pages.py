@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from tests.people import PASSWORD, Person
+from tests.people import PASSWORD, Person, data_of
 
 
 @pytest.fixture
@@ -61,3 +61,13 @@ class TestSigningIn:
         by_tls = client.post("/login", data=form, base_url="https://localhost")
         assert "Secure" in by_tls.headers["Set-Cookie"]
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
+
+
+class TestOtherSites:
+    def test_a_link_of_theirs_asks_first(self, browser: FlaskClient, alice: Person) -> None:
+        service = alice.new_service()
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        asked = browser.get(f"/services/{service['serviceId']}/suspend", headers=foreign)
+        assert asked.status_code == 200
+        assert browser.post(asked.request.path, headers=foreign).status_code == 403
+        assert data_of(alice.get(f"/api/services/{service['id']}"))["status"] == "active"

@@ -413,7 +413,7 @@ class TestPages:
             ("GET", "/nothing", 404, "NOT_FOUND"),
             ("GET", "/login/", 404, "NOT_FOUND"),
             ("DELETE", "/login", 405, "METHOD_NOT_ALLOWED"),
-            ("GET", "/services/1/suspend", 405, "METHOD_NOT_ALLOWED"),
+            ("GET", "/logout", 405, "METHOD_NOT_ALLOWED"),
             ("POST", "/services/1/explode", 404, "NOT_FOUND"),
             ("POST", "/services/1/suspend", 401, "UNAUTHENTICATED"),
         ],

@@ -90,7 +90,7 @@ class TestOtherSites:
                 answer = client.get(f"/services.php?{action}=1&serviceId=1", headers=headers)
                 error_of(answer, 405, "METHOD_NOT_ALLOWED")
                 assert answer.headers["Allow"] == "POST"
-        for path in ("/logout", "/services/1/suspend"):
+        for path in ("/logout", "/preferences"):
             assert client.get(path).status_code == 405
 
     def test_no_other_method_gets_round_it(self, client: FlaskClient) -> None:
