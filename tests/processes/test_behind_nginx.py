@@ -217,11 +217,13 @@ class TestBehindNginx:
     def test_limits_are_counted_by_it(self, behind: tuple[Server, Nginx]) -> None:
         _, nginx = behind
 
-        def left(number: int, address: str = "127.0.0.4") -> int:
+        def left(number: int, address: str) -> int:
             claimed = FORGED | {"X-Forwarded-For": f"203.0.113.{number}"}
             return remaining(nginx.ask("GET", "/api/service-types", address=address, **claimed))
 
-        assert [left(number) for number in range(3)] == [119, 118, 117]
+        # The minute that is counted in may end during one of them.
+        counted = [[left(n, each) for n in range(3)] for each in ("127.0.0.4", "127.0.0.7")]
+        assert [119, 118, 117] in counted
         assert left(1, "127.0.0.5") == 119
 
     def test_tls_is_told_and_cannot_be_talked_away(self, behind: tuple[Server, Nginx]) -> None:
