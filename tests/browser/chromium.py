@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+# Generous, since the suite runs several browsers beside each other; nothing waits longer than it has to.
+_PATIENCE_MILLISECONDS = 20_000
+expect.set_options(timeout=_PATIENCE_MILLISECONDS)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # What the browser itself tells of an answer that a test asked for on purpose.
@@ -48,7 +52,7 @@ class Watched:
 
     def page(self) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(_PATIENCE_MILLISECONDS)
         return page
 
     def _note(self, kind: str, text: str) -> None:

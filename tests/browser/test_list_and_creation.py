@@ -39,6 +39,7 @@ def test_what_is_typed_narrows_the_list_at_once(mara: Watched) -> None:
     expect(page).to_have_url(re.compile(r"/\?tag=payments$"))
     expect(page.locator(".service")).to_have_count(1)
     page.go_back()
+    expect(page.locator(".service").nth(5)).to_be_visible()
     page.go_back()
     expect(page.get_by_role("searchbox", name="Search")).to_have_value("payment")
     expect(page.locator(".service")).to_have_count(1)
