@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-# Generous, since the suite runs several browsers beside each other; nothing waits longer than it has to.
+# Generous, since several browsers run beside each other; nothing waits longer than it has to.
 _PATIENCE_MILLISECONDS = 20_000
 expect.set_options(timeout=_PATIENCE_MILLISECONDS)
 

@@ -128,6 +128,13 @@ document.addEventListener("htmx:error", (event) => {
   if (event.detail.ctx && !event.detail.ctx.response) say(document.body.dataset.saysLost, { isWrong: true });
 });
 
+// Going back asks for the page anew, which must not become an entry of its own: nobody would get
+// further back.
+document.addEventListener("htmx:before:history:update", (event) => {
+  const { pathname, search, hash } = location;
+  if (event.detail.history.path === pathname + search + hash) event.preventDefault();
+});
+
 // --- every page, the first and those that replace it ---
 
 function begin() {
