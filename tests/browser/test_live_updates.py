@@ -37,7 +37,5 @@ def test_links_and_forms_load_nothing_anew(mara: Watched, company: Company) -> N
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#service-head .badge")).to_have_text("active")
     page.go_back()
-    page.go_back()
-    page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Services")
     assert page.evaluate("window.isTheSame")
