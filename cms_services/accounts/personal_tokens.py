@@ -59,11 +59,17 @@ def list_personal_tokens(user_id: str) -> list[PersonalToken]:
     return list(db.session.scalars(query.order_by(PersonalToken.created_at.desc())))
 
 
-def revoke_personal_token(actor: Actor, user_id: str, token_id: str) -> None:
-    """Delete one of an account's tokens. Raises NotFound."""
+def get_personal_token(user_id: str, token_id: str) -> PersonalToken:
+    """One of an account's tokens. Raises NotFound."""
     token = db.session.get(PersonalToken, token_id)
     if token is None or token.user_id != user_id:
         raise NotFound("There is no such token.")
+    return token
+
+
+def revoke_personal_token(actor: Actor, user_id: str, token_id: str) -> None:
+    """Delete one of an account's tokens. Raises NotFound."""
+    token = get_personal_token(user_id, token_id)
     record(
         actor,
         EventType.TOKEN_REVOKED,

@@ -78,13 +78,7 @@ def load_row(actor: Actor, row_id: str, *, for_change: bool = False) -> Service:
 
 def readable_among(actor: Actor, ids: Collection[str]) -> dict[str, str]:
     """Of services by their ids those that the caller may read, with their serviceIds."""
-    table = Service.__table__.c
-    query = select(table.id, table.service_id).where(table.id.in_(ids))
-    if actor.is_admin:
-        rows = db.session.execute(query)
-    else:
-        rows = db.session.execute(query.where(READABLE), {"readable": actor.own_id})
-    return {row.id: row.service_id for row in rows}
+    return {row.id: row.service_id for row in names_among(actor, ids)}
 
 
 def changeable_among(actor: Actor, ids: Collection[str]) -> set[str]:

@@ -18,6 +18,7 @@ from cms_services.accounts import sessions, users
 from cms_services.accounts.models import User
 from cms_services.accounts.personal_tokens import (
     create_personal_token,
+    get_personal_token,
     list_personal_tokens,
     revoke_personal_token,
 )
@@ -25,11 +26,18 @@ from cms_services.accounts.sign_in import require_both_factors, require_password
 from cms_services.actor import Actor
 from cms_services.clock import now
 from cms_services.dashboard.browsers import browser_words
-from cms_services.dashboard.forms import REFUSALS, Refusal, read_form, refusal_of, typed
+from cms_services.dashboard.forms import (
+    REFUSALS,
+    Refusal,
+    by_field,
+    read_form,
+    refusal_of,
+    typed,
+)
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.preferences import THEMES
-from cms_services.errors import DomainError, NotFound
+from cms_services.errors import DomainError
 from cms_services.vocabulary import TOKEN_SCOPES, Permission
 from cms_services.web.caller import sign_out
 from cms_services.web.limits import SIGN_IN
@@ -286,12 +294,7 @@ def _token_form(actor: Actor, given: dict[str, str], scopes: list[str], refusal:
         ],
         refusal=refusal,
         # One that is no scope at all is named by its place.
-        scope_problems=[
-            message
-            for path, messages in refusal.problems.items()
-            if path.partition(".")[0] == "scopes"
-            for message in messages
-        ],
+        scope_problems=by_field(refusal.problems).get("scopes", []),
     )
 
 
@@ -299,10 +302,8 @@ def _token_form(actor: Actor, given: dict[str, str], scopes: list[str], refusal:
 @signed_in_page(Permission.ACCOUNT_WRITE)
 def revocation_form(actor: Actor, token_id: str) -> str:
     with reading():
-        found = [each for each in list_personal_tokens(actor.own_id) if each.id == token_id]
-        if not found:
-            raise NotFound("There is no such token.")
-        return render_template("account/revoke.html", actor=actor, token=found[0])
+        token = get_personal_token(actor.own_id, token_id)
+        return render_template("account/revoke.html", actor=actor, token=token)
 
 
 @account_settings_pages.post("/account/tokens/<token_id>/revoke")

@@ -9,11 +9,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from cms_services.accounts import invitations, second_factor, sessions
 from cms_services.accounts import users as accounts
 from cms_services.accounts.models import User
-from cms_services.accounts.personal_tokens import list_personal_tokens, revoke_personal_token
+from cms_services.accounts.personal_tokens import (
+    get_personal_token,
+    list_personal_tokens,
+    revoke_personal_token,
+)
 from cms_services.actor import Actor
 from cms_services.clock import now
 from cms_services.dashboard.browsers import browser_words
-from cms_services.dashboard.forms import REFUSALS, Refusal, read_form, refusal_of, typed
+from cms_services.dashboard.forms import REFUSALS, Refusal, asked, read_form, refusal_of, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.words import choices
@@ -32,7 +36,7 @@ _STATES = {"active": True, "ended": False}
 @admin_pages.get("/admin/users")
 @signed_in_page(Permission.USERS_MANAGE)
 def users(actor: Actor) -> str:
-    q = request.args.get("q", "").replace("\x00", "")[:255]
+    q = asked("q")
     role, state = request.args.get("role", ""), request.args.get("state", "")
     with reading():
         page = accounts.list_users(
@@ -120,7 +124,8 @@ def change_user(actor: Actor, user_id: str) -> AnyResponse:
 @admin_pages.get("/admin/users/<user_id>/<any(end, reactivate):verb>")
 @signed_in_page(Permission.USERS_MANAGE)
 def state_form(actor: Actor, user_id: str, verb: str) -> str:
-    return _question("admin/state.html", actor, user_id, verb=verb)
+    with reading():
+        return _question("admin/state.html", actor, user_id, verb=verb)
 
 
 @admin_pages.post("/admin/users/<user_id>/<any(end, reactivate):verb>")
@@ -136,7 +141,8 @@ def change_state(actor: Actor, user_id: str, verb: str) -> AnyResponse:
 @admin_pages.get("/admin/users/<user_id>/sign-ins/end")
 @signed_in_page(Permission.USERS_MANAGE)
 def sign_ins_form(actor: Actor, user_id: str) -> str:
-    return _question("admin/end_sign_ins.html", actor, user_id)
+    with reading():
+        return _question("admin/end_sign_ins.html", actor, user_id)
 
 
 @admin_pages.post("/admin/users/<user_id>/sign-ins/end")
@@ -151,7 +157,8 @@ def end_sign_ins(actor: Actor, user_id: str) -> AnyResponse:
 @admin_pages.get("/admin/users/<user_id>/second-factor/remove")
 @signed_in_page(Permission.USERS_MANAGE)
 def second_factor_form(actor: Actor, user_id: str) -> str:
-    return _question("admin/remove_second_factor.html", actor, user_id)
+    with reading():
+        return _question("admin/remove_second_factor.html", actor, user_id)
 
 
 @admin_pages.post("/admin/users/<user_id>/second-factor/remove")
@@ -169,10 +176,8 @@ def remove_second_factor(actor: Actor, user_id: str) -> AnyResponse:
 @signed_in_page(Permission.USERS_MANAGE)
 def token_form(actor: Actor, user_id: str, token_id: str) -> str:
     with reading():
-        found = [each for each in list_personal_tokens(user_id) if each.id == token_id]
-    if not found:
-        raise NotFound("There is no such token.")
-    return _question("admin/revoke_token.html", actor, user_id, token=found[0])
+        token = get_personal_token(user_id, token_id)
+        return _question("admin/revoke_token.html", actor, user_id, token=token)
 
 
 @admin_pages.post("/admin/users/<user_id>/tokens/<token_id>/revoke")
@@ -272,17 +277,16 @@ def _user_page(actor: Actor, found: User, given: dict[str, Any], refusal: Refusa
 
 def _question(template: str, actor: Actor, user_id: str, **shown: Any) -> str:
     """A question about one account, before it is answered for good."""
-    with reading():
-        found = accounts.get_user(user_id)
-        return render_template(
-            template,
-            actor=actor,
-            user=found,
-            is_self=found.id == actor.user_id,
-            sign_ins=sessions.list_sessions(found.id),
-            tokens=list_personal_tokens(found.id),
-            **shown,
-        )
+    found = accounts.get_user(user_id)
+    return render_template(
+        template,
+        actor=actor,
+        user=found,
+        is_self=found.id == actor.user_id,
+        sign_ins=sessions.list_sessions(found.id),
+        tokens=list_personal_tokens(found.id),
+        **shown,
+    )
 
 
 def _to_user(user_id: str) -> AnyResponse:

@@ -115,11 +115,6 @@ def verify(actor: Actor) -> str:
 verify.limits = DOWNLOAD  # type: ignore[attr-defined]
 
 
-def _day_of(found: AnyRow) -> date:
-    at: datetime = found.at
-    return at.date()
-
-
 def _require_admin(actor: Actor) -> None:
     if not actor.is_admin:
         raise Forbidden("Administrators alone verify the audit trail.")

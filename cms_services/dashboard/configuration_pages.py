@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_row, load_service
+from cms_services.catalogue.access import load_service
 from cms_services.catalogue.models import Service
 from cms_services.configuration.differences import differences
 from cms_services.configuration.documents import Document
@@ -70,8 +70,7 @@ class _Typed:
 @signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
 def edit(actor: Actor, service_id: str) -> str:
     with reading():
-        service = load_service(actor, service_id)
-        load_row(actor, service.id, for_change=True)
+        service = load_service(actor, service_id, for_change=True, lock=False)
         document = masked(service.config)
         typed = _Typed(pretty(document), document)
         return _page(actor, service, typed, number=latest_number(service.id))
@@ -81,8 +80,7 @@ def edit(actor: Actor, service_id: str) -> str:
 @signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
 def save(actor: Actor, service_id: str) -> AnyResponse:
     with reading():
-        service = load_service(actor, service_id)
-        load_row(actor, service.id, for_change=True)
+        service = load_service(actor, service_id, for_change=True, lock=False)
         typed = _typed(ServiceType(service.type))
     if {"add", "remove"} & request.form.keys():
         # One more field is wanted, or one less; nothing is saved.
@@ -120,8 +118,7 @@ def save(actor: Actor, service_id: str) -> AnyResponse:
 def check(actor: Actor, service_id: str) -> str:
     """Both views of what was typed in one of them, and what is wrong with it; nothing is saved."""
     with reading():
-        service = load_service(actor, service_id)
-        load_row(actor, service.id, for_change=True)
+        service = load_service(actor, service_id, for_change=True, lock=False)
         typed = _typed(ServiceType(service.type))
         if typed.document is not None and not typed.problems:
             try:

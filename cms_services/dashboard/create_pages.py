@@ -1,7 +1,6 @@
 """A new service: what it begins as, then a form that says what is wrong while it is filled in."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -10,7 +9,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
 from cms_services.catalogue.tags import read_tags
-from cms_services.dashboard.forms import REFUSALS, Refusal, read_form, refusal_of, typed
+from cms_services.dashboard.forms import (
+    REFUSALS,
+    Refusal,
+    by_field,
+    read_form,
+    refusal_of,
+    typed,
+)
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.errors import DomainError, Forbidden, NotFound, ValidationFailed
@@ -94,12 +100,12 @@ def check(actor: Actor) -> str:
         raise NotFound(_("There is no such type of service."))
     given = typed(*_PLAIN, *_LISTS, *_DAYS)
     refusal = Refusal()
-    with reading():
-        try:
+    try:
+        with reading():
             check_new_service(actor, _read(beginning, given))
-        except REFUSALS as error:
-            refusal = _refusal(error)
-        return _form(actor, beginning, given, refusal)
+    except REFUSALS as error:
+        refusal = _refusal(error)
+    return _form(actor, beginning, given, refusal)
 
 
 def _beginning() -> _Beginning | None:
@@ -153,10 +159,7 @@ def _refusal(error: DomainError) -> Refusal:
         # Nothing else of a new service is somebody else's.
         return Refusal({"project": [error.message]}, status=STATUS_OF_CODE[error.code])
     refusal = refusal_of(error)
-    problems: dict[str, list[str]] = defaultdict(list)
-    for path, messages in refusal.problems.items():
-        problems[path.partition(".")[0]] += messages
-    return Refusal(dict(problems), refusal.message, refusal.status)
+    return replace(refusal, problems=by_field(refusal.problems))
 
 
 def _form(actor: Actor, beginning: _Beginning, given: dict[str, str], refusal: Refusal) -> str:

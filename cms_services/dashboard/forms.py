@@ -15,6 +15,15 @@ from cms_services.web.errors import STATUS_OF_CODE
 REFUSALS = (ValidationFailed, Conflict, Forbidden)
 
 
+# As long as what is looked for can be.
+_LONGEST = 255
+
+
+def asked(name: str) -> str:
+    """A parameter of the address, without what no row has and PostgreSQL refuses to look for."""
+    return request.args.get(name, "").replace("\x00", "")[:_LONGEST]
+
+
 def typed(*names: str) -> dict[str, str]:
     """What was typed into the fields, as it stands."""
     return {name: request.form.get(name, "") for name in names}
@@ -24,6 +33,14 @@ def read_form(schema: type[Schema], given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as the schema reads them. Raises ValidationFailed with the fields' own names."""
     refuse_unstorable(dict(given))
     return load(schema, dict(given))
+
+
+def by_field(problems: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Messages by field: those of a part, such as an element of a list, count for the whole."""
+    found: dict[str, list[str]] = {}
+    for path, messages in problems.items():
+        found.setdefault(path.partition(".")[0], []).extend(messages)
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
+from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
@@ -58,9 +59,9 @@ class Step:
 def health(actor: Actor, service_id: str) -> str:
     with reading():
         service = load_service(actor, service_id)
-        checks = standing_checks(actor, service.id)
+        checks = standing_checks(service)
         present = now()
-        months = uptime_of_each(actor, service.id, _bounds_of_months(present))
+        months = uptime_of_each(service, _bounds_of_months(present))
         return render_service_page(
             "service/health.html",
             actor,
@@ -68,8 +69,8 @@ def health(actor: Actor, service_id: str) -> str:
             checks=[(check, _steps(check)) for check in checks],
             can_check=bool(checks) and service.status in (Status.ACTIVE, Status.MAINTENANCE),
             strips=(
-                (_("Last 24 hours"), _hours(actor, service.id, present)),
-                (_("Last 30 days"), _days(actor, service.id, present)),
+                (_("Last 24 hours"), _hours(service, present)),
+                (_("Last 30 days"), _days(service, present)),
             ),
             months=_known(months),
             changes=health_changes(
@@ -95,17 +96,17 @@ def check(actor: Actor, service_id: str) -> AnyResponse:
 check.limits = HEALTH_CHECK  # type: ignore[attr-defined]
 
 
-def _hours(actor: Actor, service_id: str, present: datetime) -> list[tuple[str, Share]]:
+def _hours(service: Service, present: datetime) -> list[tuple[str, Share]]:
     last = present.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     bounds = [last - timedelta(hours=number) for number in reversed(range(_HOURS + 1))]
-    shares = uptime_of_each(actor, service_id, bounds)
+    shares = uptime_of_each(service, bounds)
     return [(format_datetime(each.start, "d MMM, HH:mm"), each) for each in shares]
 
 
-def _days(actor: Actor, service_id: str, present: datetime) -> list[tuple[str, Share]]:
+def _days(service: Service, present: datetime) -> list[tuple[str, Share]]:
     last = _midnight(present) + timedelta(days=1)
     bounds = [last - timedelta(days=number) for number in reversed(range(_DAYS + 1))]
-    shares = uptime_of_each(actor, service_id, bounds)
+    shares = uptime_of_each(service, bounds)
     return [(format_datetime(each.start, "d MMM"), each) for each in shares]
 
 

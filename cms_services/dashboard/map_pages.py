@@ -5,17 +5,16 @@ from flask import Blueprint, render_template, request, url_for
 from cms_services.actor import Actor
 from cms_services.configuration.dependency_graph import dependants_of, needs_of
 from cms_services.dashboard.guards import signed_in_page
+from cms_services.dashboard.project_filter import ProjectFilter
 from cms_services.dashboard.words import WORD_FILTERS
 from cms_services.monitoring.dependency_map import DependencyMap, MapNode, dependency_map
 from cms_services.monitoring.health.overview import STATES
 from cms_services.monitoring.health.periods import MAINTENANCE
-from cms_services.projects.sharing import list_projects
 from cms_services.vocabulary import Permission, Relation, ServiceType, Status
 from cms_services.web.transactions import reading
 
 map_pages = Blueprint("map_pages", __name__)
 
-_MOST_PROJECTS = 500
 # More are neither laid out in a moment nor seen at once.
 _MOST_DRAWN = 600
 # How many are told of those that most depends on.
@@ -25,10 +24,10 @@ _FOUNDATIONS = 6
 @map_pages.get("/map")
 @signed_in_page(Permission.SERVICES_READ, Relation.READABLE)
 def dependencies(actor: Actor) -> str:
-    project = request.args.get("project", "").replace("\x00", "")[:255] or None
     with reading():
+        projects = ProjectFilter.of_page(actor)
+        project = projects.chosen
         found = dependency_map(actor, project)
-        projects = [each.name for each in list_projects(actor, limit=_MOST_PROJECTS).items]
     graph = found.graph
     nodes = {each.id: each for each in found.nodes}
     connected = [each for each in found.nodes if _is_connected(found, each)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -15,10 +14,12 @@ from cms_services.catalogue.access import load_service
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.service_frame import render_service_page
 from cms_services.durations import parse_timeframe
-from cms_services.errors import UpstreamError, UpstreamTimeout, ValidationFailed
+from cms_services.errors import UpstreamError, UpstreamTimeout
 from cms_services.monitoring.metrics.reading import ADDED_UP, ERROR_RATE, Metrics
 from cms_services.vocabulary import MetricKind, Permission, Relation
+from cms_services.web.bodies import load
 from cms_services.web.metric_sources import metrics_of
+from cms_services.web.schemas.metrics import TimeframeQuery
 from cms_services.web.transactions import reading
 
 metric_pages = Blueprint("metric_pages", __name__)
@@ -66,7 +67,8 @@ class Shown:
 @metric_pages.get("/services/<service_id>/metrics")
 @signed_in_page(Permission.SERVICES_READ, Relation.VIEWER)
 def metrics(actor: Actor, service_id: str) -> str:
-    timeframe = request.args.get("timeframe", _USUAL)
+    given = {"timeframe": request.args.get("timeframe", _USUAL)}
+    timeframe: str = load(TimeframeQuery, given)["timeframe"]
     wanted = request.args.get("q", "").strip()[:255]
     known: list[Shown] = []
     histograms: list[str] = []
@@ -74,7 +76,7 @@ def metrics(actor: Actor, service_id: str) -> str:
     with reading():
         number = load_service(actor, service_id).service_id
         try:
-            found = metrics_of(actor, number, timeframe, _length(timeframe))
+            found = metrics_of(actor, number, timeframe, parse_timeframe(timeframe))
             known = [each for each in _shown(found) if each.is_called(wanted)]
             histograms = [
                 name for name, kind in found.kinds.items() if kind is MetricKind.HISTOGRAM
@@ -107,13 +109,6 @@ def metrics(actor: Actor, service_id: str) -> str:
 def _address(endpoint: str, number: str, timeframe: str, names: Collection[str] | None) -> str:
     more: dict[str, Any] = {} if names is None else {"names": ",".join(sorted(names))}
     return url_for(endpoint, service_id=number, timeframe=timeframe, **more)
-
-
-def _length(timeframe: str) -> timedelta:
-    try:
-        return parse_timeframe(timeframe)
-    except ValueError as error:
-        raise ValidationFailed({"timeframe": [str(error)]}) from error
 
 
 def _shown(found: Metrics) -> list[Shown]:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
 from cms_services.catalogue.listing import ServiceFilter, count_by_project, list_services
-from cms_services.dashboard.forms import REFUSALS, Refusal, read_form, refusal_of, typed
+from cms_services.dashboard.forms import REFUSALS, Refusal, asked, read_form, refusal_of, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.words import choices
@@ -29,7 +29,7 @@ _OWNER_ONLY = (ProjectRole.OWNER,)
 @project_pages.get("/projects")
 @signed_in_page(Permission.PROJECTS_READ, Relation.READABLE)
 def projects(actor: Actor) -> str:
-    q = request.args.get("q", "").replace("\x00", "")[:255]
+    q = asked("q")
     with reading():
         page = sharing.list_projects(
             actor, limit=_PAGE_LENGTH, cursor=request.args.get("cursor"), q=q or None

@@ -8,10 +8,9 @@ from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_row
+from cms_services.catalogue.access import changeable_among
 from cms_services.catalogue.models import Service
-from cms_services.errors import Forbidden
-from cms_services.monitoring.health.reports import latest_health
+from cms_services.monitoring.health.reports import health_now
 from cms_services.projects.sharing import role_in_project
 from cms_services.vocabulary import TRANSITIONS, Permission, Status
 
@@ -85,7 +84,7 @@ def render_service_page(template: str, actor: Actor, service: Service, **shown: 
         template,
         actor=actor,
         service=service,
-        health=latest_health(actor, service.id),
+        health=health_now(service),
         tabs=tabs,
         # What a page may lead to: the addresses of the tabs that are shown.
         places={
@@ -113,11 +112,8 @@ def _actions(actor: Actor, service: Service) -> list[Action]:
 
 
 def may_change(actor: Actor, service: Service) -> bool:
-    try:
-        load_row(actor, service.id, for_change=True)
-    except Forbidden:
-        return False
-    return actor.may(Permission.SERVICES_WRITE)
+    changeable = changeable_among(actor, [service.id])
+    return bool(changeable) and actor.may(Permission.SERVICES_WRITE)
 
 
 def sees_all_entries(actor: Actor, service: Service) -> bool:

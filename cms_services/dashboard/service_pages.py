@@ -14,6 +14,7 @@ from cms_services.catalogue import lifecycle
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.models import Service
 from cms_services.configuration.secrets import masked
+from cms_services.dashboard.forms import read_form, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.service_frame import render_service_page, sees_all_entries
@@ -33,7 +34,6 @@ from cms_services.vocabulary import (
     Relation,
     Status,
 )
-from cms_services.web.bodies import load, refuse_unstorable
 from cms_services.web.schemas.services import Reason
 from cms_services.web.transactions import reading, writing
 
@@ -159,9 +159,8 @@ def _require_unchanged_since(service: Service) -> None:
 
 def _typed_reason() -> str | None:
     """Raises ValidationFailed."""
-    typed = {"reason": request.form.get("reason", "").strip() or None}
-    refuse_unstorable(typed)
-    reason: str | None = load(Reason, typed)["reason"]
+    given = typed("reason")["reason"].strip() or None
+    reason: str | None = read_form(Reason, {"reason": given})["reason"]
     return reason
 
 

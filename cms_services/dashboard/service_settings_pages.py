@@ -13,10 +13,11 @@ from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
 from cms_services.catalogue.models import Service
 from cms_services.clock import now
+from cms_services.dashboard.forms import REFUSALS, by_field, read_form, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.service_frame import render_service_page
-from cms_services.errors import Conflict, DomainError, Forbidden, ValidationFailed
+from cms_services.errors import Conflict, DomainError, ValidationFailed
 from cms_services.monitoring.health.neighbours import neighbours_of
 from cms_services.monitoring.ingest_tokens import (
     create_ingest_token,
@@ -24,16 +25,9 @@ from cms_services.monitoring.ingest_tokens import (
     list_ingest_tokens,
     revoke_ingest_token,
 )
-from cms_services.projects.sharing import list_projects, role_in_project
+from cms_services.projects.sharing import writable_project_names
 from cms_services.provisioning.services import may_move, update_service
-from cms_services.vocabulary import (
-    DEFAULT_ICONS,
-    PROJECT_WRITERS,
-    Permission,
-    Relation,
-    Status,
-)
-from cms_services.web.bodies import load, refuse_unstorable
+from cms_services.vocabulary import DEFAULT_ICONS, Permission, Relation, Status
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.schemas.accounts import IngestTokenCreation
 from cms_services.web.schemas.services import ServiceChange
@@ -65,19 +59,19 @@ def settings(actor: Actor, service_id: str) -> str:
 @service_settings_pages.post("/services/<service_id>/settings")
 @signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
 def save(actor: Actor, service_id: str) -> AnyResponse:
-    typed = {name: request.form.get(name, "") for name in (*_TEXTS, *_LISTS)}
+    given = typed(*_TEXTS, *_LISTS)
     try:
         with writing():
             service = load_service(actor, service_id, for_change=True)
             _require_version(service)
             before = service.version
-            update_service(actor, service, _changes(typed, actor, service))
+            update_service(actor, service, _changes(given, actor, service))
             number, has_changed = service.service_id, service.version != before
-    except (ValidationFailed, Conflict, Forbidden) as error:
+    except REFUSALS as error:
         with reading():
             # Whoever may not change it at all is refused here.
             service = load_service(actor, service_id, for_change=True, lock=False)
-            page = _page(actor, service, typed, error)
+            page = _page(actor, service, given, error)
         return Response(page, STATUS_OF_CODE[error.code])
     say(_("Saved.") if has_changed else _("Nothing changed: it was so already."))
     return redirect(url_for("service_settings_pages.settings", service_id=number), 303)
@@ -94,10 +88,8 @@ def new_token(actor: Actor, service_id: str) -> str:
 @signed_in_page(Permission.SERVICES_WRITE, Relation.EDITOR)
 def create_token(actor: Actor, service_id: str) -> AnyResponse:
     """Make a token, whose text stands in this answer alone."""
-    given = {"name": request.form.get("name", "").strip()}
     try:
-        refuse_unstorable(given)
-        name = load(IngestTokenCreation, given)["name"]
+        name = read_form(IngestTokenCreation, {"name": typed("name")["name"].strip()})["name"]
         with writing():
             text = create_ingest_token(actor, service_id, name, _chosen_expiry())[1]
     except ValidationFailed as error:
@@ -157,25 +149,24 @@ def _lines(listed: Any) -> str:
     return "\n".join(map(str, listed)) if isinstance(listed, list) else ""
 
 
-def _changes(typed: Mapping[str, str], actor: Actor, service: Service) -> dict[str, Any]:
+def _changes(given: Mapping[str, str], actor: Actor, service: Service) -> dict[str, Any]:
     """What was typed, as update_service() takes it. Raises ValidationFailed."""
-    given: dict[str, Any] = {name: typed[name].strip() for name in ("name", "icon")}
+    changes: dict[str, Any] = {name: given[name].strip() for name in ("name", "icon")}
     # Browsers end lines by both characters.
-    given["description"] = typed["description"].replace("\r\n", "\n")
+    changes["description"] = given["description"].replace("\r\n", "\n")
     for name in _LISTS:
-        given[name] = [line.strip() for line in typed[name].splitlines() if line.strip()]
-    given["tags"] = [each.strip() for each in typed["tags"].split(",") if each.strip()]
+        changes[name] = [line.strip() for line in given[name].splitlines() if line.strip()]
+    changes["tags"] = [each.strip() for each in given["tags"].split(",") if each.strip()]
     # Who may not move the service is not asked where to, and sends nothing.
     if "project" in request.form and may_move(actor, service):
-        given["project"] = typed["project"].strip() or None
-    refuse_unstorable(given)
-    return load(ServiceChange, given)
+        changes["project"] = given["project"].strip() or None
+    return read_form(ServiceChange, changes)
 
 
 def _page(
     actor: Actor,
     service: Service,
-    typed: Mapping[str, str],
+    given: Mapping[str, str],
     error: DomainError | None = None,
     made: tuple[str, str] | None = None,
 ) -> str:
@@ -188,16 +179,16 @@ def _page(
     differing = {
         name: value
         for name, value in saved.items()
-        if is_conflict and value != typed.get(name, "").replace("\r\n", "\n")
+        if is_conflict and value != given.get(name, "").replace("\r\n", "\n")
     }
     problems = error.details if isinstance(error, ValidationFailed) else {}
     return render_service_page(
         "service/settings.html",
         actor,
         service,
-        typed=typed,
+        typed=given,
         message=error.message if error else None,
-        problems=_by_field(problems),
+        problems=by_field(problems),
         differing=differing,
         icon_names=sorted(set(DEFAULT_ICONS.values())),
         may_move=may_move(actor, service),
@@ -207,14 +198,6 @@ def _page(
         present=now(),
         made=made,
     )
-
-
-def _by_field(problems: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Messages by field: those of a line count for its list."""
-    found: dict[str, list[str]] = {}
-    for path, messages in problems.items():
-        found.setdefault(path.partition(".")[0], []).extend(messages)
-    return found
 
 
 def _chosen_expiry() -> datetime | None:
@@ -228,11 +211,7 @@ def _chosen_expiry() -> datetime | None:
 
 def _project_names(actor: Actor, service: Service) -> list[str]:
     """The projects that the caller may put services into, and the one that it is in."""
-    names = {
-        each.name
-        for each in list_projects(actor, limit=_MOST_PROJECTS).items
-        if role_in_project(actor, each.id) in PROJECT_WRITERS
-    }
+    names = {*writable_project_names(actor, _MOST_PROJECTS)}
     return sorted(names | ({service.project_name} if service.project_name else set()))
 
 

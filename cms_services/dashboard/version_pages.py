@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
-from cms_services.catalogue.access import load_row, load_service
+from cms_services.catalogue.access import load_service
 from cms_services.configuration import history
 from cms_services.dashboard.configuration_changes import shown_changes
 from cms_services.dashboard.guards import signed_in_page
@@ -93,8 +93,7 @@ def _restore_page(actor: Actor, service_id: str, number: int, error: Conflict | 
     """The question whether to restore a version, with what that would change."""
     details: dict[str, Any] = (error.details if error else None) or {}
     with reading():
-        service = load_service(actor, service_id)
-        load_row(actor, service.id, for_change=True)
+        service = load_service(actor, service_id, for_change=True, lock=False)
         history.get_version(actor, service.id, number)
         return render_service_page(
             "service/versions_restore.html",

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
 from cms_services.actor import Actor
 from cms_services.dashboard.guards import signed_in_page
+from cms_services.dashboard.project_filter import ProjectFilter
 from cms_services.monitoring.health.overview import STATES, ServiceStanding, Silence, overview
-from cms_services.projects.sharing import list_projects
 from cms_services.vocabulary import HealthStatus, Permission, Relation
 from cms_services.web.transactions import reading
 
@@ -22,7 +22,6 @@ _TROUBLE = (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED)
 _MOST_TILES = {True: 60, False: 24}
 # How many of one project are named.
 _MOST_NAMES = 300
-_MOST_PROJECTS = 500
 
 _SILENCES: dict[Silence | None, LazyString] = {
     Silence.NEVER_CHECKED: _("never checked"),
@@ -51,10 +50,10 @@ class Section:
 @wall_pages.get("/wall")
 @signed_in_page(Permission.SERVICES_READ, Relation.READABLE)
 def wall(actor: Actor) -> str:
-    project = request.args.get("project", "").replace("\x00", "")[:255] or None
     with reading():
+        projects = ProjectFilter.of_page(actor)
+        project = projects.chosen
         services = overview(actor, project)
-        projects = [each.name for each in list_projects(actor, limit=_MOST_PROJECTS).items]
     return render_template(
         "wall/wall.html",
         actor=actor,

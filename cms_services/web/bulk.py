@@ -9,7 +9,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from cms_services.actor import Actor
 from cms_services.catalogue.bulk import BulkChange
 from cms_services.errors import Conflict, DomainError
-from cms_services.web.transactions import is_deadlock, writing
+from cms_services.web.transactions import LOST_RACE, is_lost_race, writing
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,7 @@ def _changed(actor: Actor, change: BulkChange, identifier: str) -> BulkResult:
             return BulkResult(identifier, service.status, service.tags)
     except DomainError as error:
         return BulkResult(identifier, error=error)
-    except StaleDataError:
-        return BulkResult(identifier, error=_lost_race())
-    except OperationalError as error:
-        if not is_deadlock(error):
+    except (StaleDataError, OperationalError) as error:
+        if not is_lost_race(error):
             raise
-        return BulkResult(identifier, error=_lost_race())
-
-
-def _lost_race() -> Conflict:
-    return Conflict("Somebody else changed this at the same moment; try again.")
+        return BulkResult(identifier, error=Conflict(LOST_RACE))

@@ -14,7 +14,7 @@ from cms_services import errors
 from cms_services.database import is_outage
 from cms_services.web.envelope import failure
 from cms_services.web.otlp import is_otlp, refusal
-from cms_services.web.transactions import is_deadlock
+from cms_services.web.transactions import LOST_RACE, is_deadlock
 
 log = structlog.get_logger()
 
@@ -111,7 +111,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _lost_race(_: StaleDataError | None = None) -> Response:
-    return _answer("CONFLICT", "Somebody else changed this at the same moment; try again.", 409)
+    return _answer("CONFLICT", LOST_RACE, 409)
 
 
 def _integrity_error(error: IntegrityError) -> Response:

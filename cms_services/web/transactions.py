@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm.exc import StaleDataError
 
 from cms_services.database import begin_writing
 from cms_services.extensions import close_reader, db
@@ -35,6 +36,16 @@ def writing() -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+LOST_RACE = "Somebody else changed this at the same moment; try again."
+
+
+def is_lost_race(error: Exception) -> bool:
+    """Whether somebody else's transaction was quicker, so that ours can be done again."""
+    if isinstance(error, OperationalError):
+        return is_deadlock(error)
+    return isinstance(error, StaleDataError)
 
 
 def is_deadlock(error: OperationalError) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, delete, select
 
 from cms_services.actor import Actor
 from cms_services.catalogue.access import load_service
+from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.database import AnyRow
 from cms_services.extensions import db
@@ -51,7 +52,11 @@ class Health:
 
 def latest_health(actor: Actor, identifier: str) -> Health:
     """What is known now; `unknown` where nothing was ever checked."""
-    service = load_service(actor, identifier)
+    return health_now(load_service(actor, identifier))
+
+
+def health_now(service: Service) -> Health:
+    """The same of a loaded service."""
     known = MonitoredService
     row = db.session.execute(
         select(known.states, known.checked_at).where(known.service_id == service.id)

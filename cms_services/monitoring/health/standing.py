@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from cms_services.actor import Actor
-from cms_services.catalogue.access import load_service
+from cms_services.catalogue.models import Service
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import Heartbeat, MonitoredService
 from cms_services.monitoring.health.states import CheckState, ServiceState
@@ -47,9 +46,8 @@ class StandingCheck:
     last_call: LastCall | None = None
 
 
-def standing_checks(actor: Actor, identifier: str) -> list[StandingCheck]:
-    """Each check that a service declares, in the order of its configuration."""
-    service = load_service(actor, identifier)
+def standing_checks(service: Service) -> list[StandingCheck]:
+    """Each check that a loaded service declares, in the order of its configuration."""
     config = service.config if isinstance(service.config, dict) else {}
     declared = declared_checks(config)
     if not declared:

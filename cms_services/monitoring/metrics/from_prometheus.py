@@ -7,7 +7,9 @@ of all values.
 import math
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from cms_services.clock import now
 from cms_services.monitoring.metrics.percentile_series import MAX_NAMES as MAX_HISTOGRAMS
@@ -39,6 +41,29 @@ _STEPS_SECONDS = (60, 300, 900, 1800, 3600, 7200, 21600)
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A timeframe that ends at a whole second, and the seconds between its points."""
+
+    start: datetime
+    end: datetime
+    step: int
+
+    @classmethod
+    def until_now(cls, timeframe: timedelta) -> Self:
+        end = now().replace(microsecond=0)
+        return cls(end - timeframe, end, _step(int(timeframe.total_seconds())))
+
+    @property
+    def seconds(self) -> int:
+        return int((self.end - self.start).total_seconds())
+
+    def ask(self, query: str) -> Ask:
+        """A query of each step; the last one ends with the span."""
+        first = self.end - timedelta(seconds=(self.seconds - 1) // self.step * self.step)
+        return range_query(query, _at(first), _at(self.end), self.step)
+
+
 def metrics_from_prometheus(
     prometheus: PrometheusApi,
     service_id: str,
@@ -51,27 +76,17 @@ def metrics_from_prometheus(
     At most MAX_NAMES names beside gauges are told, the built-in ones first; `names` narrows them.
     Raises UpstreamError, UpstreamTimeout.
     """
-    end = now().replace(microsecond=0)
-    start = end - timeframe
-    seconds = int(timeframe.total_seconds())
-    step = _step(seconds)
+    span = _Span.until_now(timeframe)
     service = Selector(service_id)
-    told = prometheus.names(service(""), start.timestamp(), end.timestamp())
-    known = [name for name in told if _CLASSIC_NAME.fullmatch(name)]
-    plan = plan_of(service, known, step, seconds)
-    _narrow(plan, names)
-    first = end - timedelta(seconds=(seconds - 1) // step * step)
-
-    def over_time(query: str) -> Ask:
-        return range_query(query, first.timestamp(), end.timestamp(), step)
-
+    plan = _plan(prometheus, service, span, names)
+    step = span.step
     with_buckets = {n: each for n, each in plan.by_name.items() if each.buckets is not None}
-    asks = [over_time(each.points) for each in plan.by_name.values()]
+    asks = [span.ask(each.points) for each in plan.by_name.values()]
     for each in with_buckets.values():
         for quantile in _QUANTILES.values():
-            asks.append(instant_query(quantile_query(each.buckets or "", quantile), _at(end)))
+            asks.append(instant_query(quantile_query(each.buckets or "", quantile), _at(span.end)))
     if plan.gauges:
-        asks.append(over_time(gauges_query(service, plan.gauges)))
+        asks.append(span.ask(gauges_query(service, plan.gauges)))
     answers = iter(prometheus.ask(asks))
 
     series = {name: _points(next(answers), step) for name in plan.by_name}
@@ -89,8 +104,8 @@ def metrics_from_prometheus(
     return Metrics(
         service_id=service_id,
         timeframe=timeframe_text,
-        start=start,
-        end=end,
+        start=span.start,
+        end=span.end,
         step=step,
         series=series,
         summary={
@@ -112,32 +127,35 @@ def percentiles_from_prometheus(
 
     Raises UpstreamError, UpstreamTimeout.
     """
-    end = now().replace(microsecond=0)
-    start = end - timeframe
-    seconds = int(timeframe.total_seconds())
-    step = _step(seconds)
-    service = Selector(service_id)
-    told = prometheus.names(service(""), start.timestamp(), end.timestamp())
-    known = [name for name in told if _CLASSIC_NAME.fullmatch(name)]
-    plan = plan_of(service, known, step, seconds)
-    _narrow(plan, names)
+    span = _Span.until_now(timeframe)
+    plan = _plan(prometheus, Selector(service_id), span, names)
     found = [(n, each) for n, each in plan.by_name.items() if each.buckets is not None]
     found = found[:MAX_HISTOGRAMS]
-    first = (end - timedelta(seconds=(seconds - 1) // step * step)).timestamp()
     asks = [
-        range_query(quantile_query(each.buckets_of_step, quantile), first, end.timestamp(), step)
+        span.ask(quantile_query(each.buckets_of_step, quantile))
         for _, each in found
         for quantile in _QUANTILES.values()
     ]
     answers = iter(prometheus.ask(asks))
     series = {
         to_name(name): {
-            key: [(at, value * each.factor) for at, value in _points(next(answers), step)]
+            key: [(at, value * each.factor) for at, value in _points(next(answers), span.step)]
             for key in _QUANTILES
         }
         for name, each in found
     }
-    return PercentileSeries(service_id, timeframe_text, start, end, step, series)
+    return PercentileSeries(service_id, timeframe_text, span.start, span.end, span.step, series)
+
+
+def _plan(
+    prometheus: PrometheusApi, service: Selector, span: _Span, names: Collection[str] | None
+) -> Plan:
+    """What is asked for, of the series that there are in a span."""
+    told = prometheus.names(service(""), _at(span.start), _at(span.end))
+    known = [name for name in told if _CLASSIC_NAME.fullmatch(name)]
+    plan = plan_of(service, known, span.step, span.seconds)
+    _narrow(plan, names)
+    return plan
 
 
 def _at(moment: datetime) -> float:

@@ -39,12 +39,18 @@ class MetricsQuery(TimeframeQuery):
     )
 
 
-class MetricsOut(AnswerSchema):
+class _OfTimeframe(AnswerSchema):
     service_id = fields.String(data_key="serviceId", required=True)
     timeframe = fields.String(required=True)
     start = Moment(data_key="from", required=True)
     end = Moment(data_key="to", required=True)
+
+
+class _OfBuckets(_OfTimeframe):
     step = fields.Integer(required=True, metadata={"description": "Seconds in a bucket."})
+
+
+class MetricsOut(_OfBuckets):
     series = fields.Dict(
         keys=fields.String(),
         values=fields.Raw(),
@@ -58,12 +64,7 @@ class MetricsOut(AnswerSchema):
     )
 
 
-class PercentilesOut(AnswerSchema):
-    service_id = fields.String(data_key="serviceId", required=True)
-    timeframe = fields.String(required=True)
-    start = Moment(data_key="from", required=True)
-    end = Moment(data_key="to", required=True)
-    step = fields.Integer(required=True, metadata={"description": "Seconds in a bucket."})
+class PercentilesOut(_OfBuckets):
     percentiles = fields.Dict(
         keys=fields.String(),
         values=fields.Raw(),
@@ -72,11 +73,7 @@ class PercentilesOut(AnswerSchema):
     )
 
 
-class UsageOut(AnswerSchema):
-    service_id = fields.String(data_key="serviceId", required=True)
-    timeframe = fields.String(required=True)
-    start = Moment(data_key="from", required=True)
-    end = Moment(data_key="to", required=True)
+class UsageOut(_OfTimeframe):
     requests = fields.Float(required=True)
     errors = fields.Float(required=True)
     error_rate = fields.Float(data_key="errorRate", allow_none=True, required=True)

@@ -1,6 +1,8 @@
 // <download-button> around a link: fetches the file and shows how far it is. Without it the link
 // does the same by the browser's own means.
 
+import { Refused, refusalOf } from "../refusals.js";
+
 class DownloadButton extends HTMLElement {
   connectedCallback() {
     this.link = this.querySelector("a");
@@ -21,7 +23,7 @@ class DownloadButton extends HTMLElement {
     this.showProgress();
     try {
       const answer = await fetch(this.link.href, { signal: this.request.signal });
-      if (!answer.ok) throw await refusal(answer);
+      if (!answer.ok) throw await refusalOf(answer, `HTTP ${answer.status}`);
       const whole = Number(answer.headers.get("Content-Length"));
       const file = await this.read(answer, whole);
       const name = nameOf(answer) ?? new URL(this.link.href).pathname.split("/").at(-1);
@@ -94,18 +96,6 @@ class DownloadButton extends HTMLElement {
     const options = { style: "unit", unit, maximumSignificantDigits: 3 };
     return new Intl.NumberFormat(document.documentElement.lang, options).format(count);
   }
-}
-
-class Refused extends Error {
-  constructor(message, request) {
-    super(message);
-    this.request = request;
-  }
-}
-
-async function refusal(answer) {
-  const body = await answer.json().catch(() => null);
-  return new Refused(body?.error?.message ?? `HTTP ${answer.status}`, answer.headers.get("X-Request-ID"));
 }
 
 /** The name that the server gave the file (RFC 6266); the one in UTF-8 where there are two. */

@@ -2,6 +2,7 @@
 // all over the same time. Drawn by uPlot; zoomed by dragging, or by the buttons with data-zoom.
 
 import { lookAgain } from "../live.js";
+import { Refused, refusalOf } from "../refusals.js";
 
 const VENDOR = new URL("../../vendor/", import.meta.url).href;
 const REFRESH_MILLISECONDS = 30_000;
@@ -83,9 +84,8 @@ class MetricChart extends HTMLElement {
 
   async ask(url) {
     const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: this.life.signal });
-    const body = await answer.json().catch(() => null);
-    if (!answer.ok) throw new Refused(body?.error?.message ?? this.dataset.saysLost, answer.headers.get("X-Request-ID"));
-    return body.data;
+    if (!answer.ok) throw await refusalOf(answer, this.dataset.saysLost);
+    return (await answer.json()).data;
   }
 
   show(found, percentiles) {
@@ -146,13 +146,6 @@ class MetricChart extends HTMLElement {
 
   redraw() {
     for (const plot of this.plots) plot.uplot?.redraw(false, true);
-  }
-}
-
-class Refused extends Error {
-  constructor(message, request = null) {
-    super(message);
-    this.request = request;
   }
 }
 

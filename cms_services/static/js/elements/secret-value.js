@@ -1,6 +1,7 @@
 // <secret-value data-place data-url>: shows one stored secret to who may see it, for 30 seconds. The
 // audit trail keeps that it was shown.
 
+import { Refused, refusalOf } from "../refusals.js";
 import { say } from "../toasts.js";
 
 const SHOWN_MILLISECONDS = 30_000;
@@ -18,17 +19,19 @@ class SecretValue extends HTMLElement {
   }
 
   async reveal() {
-    const answer = await fetch(this.dataset.url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify({ path: this.dataset.place }),
-    }).catch(() => null);
-    const told = await answer?.json().catch(() => null);
-    if (!answer?.ok || !told) {
-      say(told?.error?.message ?? this.dataset.saysFailed, { request: answer?.headers.get("X-Request-ID"), isWrong: true });
+    try {
+      const answer = await fetch(this.dataset.url, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", Accept: "application/json" },
+        body: JSON.stringify({ path: this.dataset.place }),
+      });
+      if (!answer.ok) throw await refusalOf(answer, this.dataset.saysFailed);
+      this.output.textContent = (await answer.json()).data.value;
+    } catch (error) {
+      const { message, request } = error instanceof Refused ? error : new Refused(this.dataset.saysFailed);
+      say(message, { request, isWrong: true });
       return;
     }
-    this.output.textContent = told.data.value;
     this.show(true);
     this.timer = setTimeout(() => this.hide(), SHOWN_MILLISECONDS);
   }

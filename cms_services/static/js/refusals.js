@@ -1,0 +1,15 @@
+// What the API says where it refuses something.
+
+/** A refusal in the server's words, with the number under which its log has it. */
+export class Refused extends Error {
+  constructor(message, request = null) {
+    super(message);
+    this.request = request;
+  }
+}
+
+/** The refusal that an answer of the API is; `otherwise` is said where it says nothing. */
+export async function refusalOf(answer, otherwise) {
+  const body = await answer.json().catch(() => null);
+  return new Refused(body?.error?.message ?? otherwise, answer.headers.get("X-Request-ID"));
+}
