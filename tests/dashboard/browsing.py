@@ -6,18 +6,20 @@ import re
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.dashboard.forms import forms_of
 from tests.people import PASSWORD, Person
 
-_CHOICE = r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>'
-_AREA = r'<textarea[^>]*name="([^"]+)"[^>]*>\n(.*?)</textarea>'
+
+def signed_in(browser: FlaskClient, person: Person) -> FlaskClient:
+    """A browser in which somebody signed in by the form."""
+    answer = browser.post("/login", data={"email": person.email, "password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return browser
 
 
 def browser_of(app: Flask, person: Person) -> FlaskClient:
-    """A browser in which somebody signed in by the form."""
-    client = app.test_client()
-    answer = client.post("/login", data={"email": person.email, "password": PASSWORD})
-    assert answer.status_code == 303, answer.text
-    return client
+    """A browser of somebody's own."""
+    return signed_in(app.test_client(), person)
 
 
 def text_of(page: str) -> str:
@@ -34,21 +36,4 @@ def undo_address(page: str) -> str | None:
 
 def typed_in(page: str) -> dict[str, str]:
     """The fields of the first form in the page that has a version, as they stand."""
-    form = next(each for each in page.split("<form")[1:] if 'name="version"' in each)
-    form = form.partition("</form>")[0]
-    given = {
-        match[1]: html.unescape(match[2])
-        for match in re.finditer(
-            r'<textarea[^>]*name="([^"]+)"[^>]*>\n(.*?)</textarea>', form, re.S
-        )
-    }
-    for tag in re.findall(r"<input[^>]*>", form):
-        name, value = re.search(r'name="([^"]+)"', tag), re.search(r'value="([^"]*)"', tag)
-        if name and "disabled" not in tag:
-            given[name[1]] = html.unescape(value[1]) if value else ""
-    for name, options in re.findall(
-        r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL
-    ):
-        chosen = re.search(r'value="([^"]*)" selected', options)
-        given[name] = html.unescape(chosen[1]) if chosen else ""
-    return given
+    return dict(next(each for each in forms_of(page) if "version" in each.controls).entries)

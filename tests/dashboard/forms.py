@@ -47,7 +47,7 @@ class _Reader(HTMLParser):
         name = given.get("name", "")
         if tag == "option":
             self.options.append((given.get("value", ""), "selected" in given))
-        if not name or tag not in ("input", "textarea", "select"):
+        if not name or tag not in ("input", "textarea", "select") or "disabled" in given:
             return
         self.form.controls[name] = given
         if tag != "input":

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import insert
 
 from cms_services.clock import now
@@ -17,17 +16,9 @@ from cms_services.monitoring.probes.results import CheckResult
 from cms_services.vocabulary import HealthStatus
 from tests.monitoring.test_schedule import http_check
 from tests.monitoring.workers import schedule
-from tests.people import PASSWORD, Person
 
 # Longer than a test: a result holds for two intervals.
 CHECKED = http_check("http://127.0.0.1:1/", interval="1h")
-
-
-def signed_in(client: FlaskClient, person: Person) -> FlaskClient:
-    """A browser in which somebody signed in by the form."""
-    answer = client.post("/login", data={"email": person.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
 
 
 def let_stand(

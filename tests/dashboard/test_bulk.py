@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.people import PASSWORD, Person, data_of, error_of
-
-
-@pytest.fixture
-def browser(client: FlaskClient, alice: Person) -> FlaskClient:
-    """A browser in which Alice signed in by the form."""
-    answer = client.post("/login", data={"email": alice.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
+from tests.people import Person, data_of, error_of
 
 
 def bulk(person: Person, action: str, *ids: str, **more: Any) -> dict[str, Any]:

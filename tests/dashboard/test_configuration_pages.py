@@ -22,14 +22,6 @@ from tests.dashboard.forms import Form, form_of
 from tests.people import PASSWORD, Person, data_of
 
 
-@pytest.fixture
-def browser(client: FlaskClient, alice: Person) -> FlaskClient:
-    """A browser in which Alice signed in by the form."""
-    answer = client.post("/login", data={"email": alice.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
-
-
 class Editor:
     """The editor of a new service of Alice's."""
 

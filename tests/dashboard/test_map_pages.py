@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.dashboard.standing import CHECKED, let_stand, signed_in
+from tests.dashboard.browsing import signed_in
+from tests.dashboard.standing import CHECKED, let_stand
 from tests.people import Person, data_of, error_of
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

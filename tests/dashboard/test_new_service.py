@@ -8,15 +8,7 @@ from flask.testing import FlaskClient
 
 from cms_services.scaffolds.templates import all_templates
 from cms_services.vocabulary import ServiceType
-from tests.people import PASSWORD, Person, data_of
-
-
-@pytest.fixture
-def browser(client: FlaskClient, alice: Person) -> FlaskClient:
-    """A browser in which Alice signed in by the form."""
-    answer = client.post("/login", data={"email": alice.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
+from tests.people import Person, data_of
 
 
 def made_by(browser: FlaskClient, alice: Person, query: str, **fields: str) -> dict[str, Any]:

@@ -18,24 +18,13 @@ from cms_services.monitoring.metrics.ingest import store_samples
 from cms_services.monitoring.metrics.values import Buckets, NewSample
 from cms_services.vocabulary import MetricKind
 from tests.conftest import MakeApp, NewPerson
+from tests.dashboard.browsing import signed_in
 from tests.monitoring.prometheus_server import free_port
 from tests.monitoring.workers import LOCAL, Target, a_target
-from tests.people import PASSWORD, Person, data_of, error_of
+from tests.people import Person, data_of, error_of
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-def signed_in(client: FlaskClient, person: Person) -> FlaskClient:
-    answer = client.post("/login", data={"email": person.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
-
-
-@pytest.fixture
-def browser(client: FlaskClient, alice: Person) -> FlaskClient:
-    """A browser in which Alice signed in by the form."""
-    return signed_in(client, alice)
 
 
 def shown(browser: FlaskClient, path: str, status: int = 200) -> str:

@@ -10,21 +10,10 @@ from flask.testing import FlaskClient
 
 from cms_services.vocabulary import Role
 from tests.conftest import NewPerson
-from tests.people import PASSWORD, Person, data_of
+from tests.dashboard.browsing import signed_in
+from tests.people import Person, data_of
 
 CARD = re.compile(r'<li class="card service" id="service-([^"]+)">(.*?)</li>', re.DOTALL)
-
-
-def signed_in(client: FlaskClient, person: Person) -> FlaskClient:
-    answer = client.post("/login", data={"email": person.email, "password": PASSWORD})
-    assert answer.status_code == 303
-    return client
-
-
-@pytest.fixture
-def browser(client: FlaskClient, alice: Person) -> FlaskClient:
-    """A browser in which Alice signed in by the form."""
-    return signed_in(client, alice)
 
 
 def names(page: str) -> list[str]:

@@ -16,7 +16,8 @@ from cms_services.clock import fixed_at, now
 from cms_services.dashboard.badges import text_width
 from cms_services.web.status_cache import init_status_cache
 from tests.conftest import MakeApp, NewPerson
-from tests.dashboard.standing import CHECKED, let_have_been, let_stand, signed_in
+from tests.dashboard.browsing import signed_in
+from tests.dashboard.standing import CHECKED, let_have_been, let_stand
 from tests.people import Person, data_of, error_of
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

@@ -13,7 +13,8 @@ from cms_services.clock import fixed_at, now
 from cms_services.database import new_id
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import MonitoredService
-from tests.dashboard.standing import CHECKED, let_stand, signed_in
+from tests.dashboard.browsing import signed_in
+from tests.dashboard.standing import CHECKED, let_stand
 from tests.people import Person, data_of
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
