@@ -44,6 +44,28 @@ def test_a_call_makes_the_service_due_at_once(
     assert "disk full" in health["checks"][0]["message"]
 
 
+def test_the_first_call_of_a_new_service_or_check_makes_it_due_at_once(
+    alice: Person, app: Flask, cron: dict[str, Any]
+) -> None:
+    """Before any worker has heard of it."""
+    data_of(alice.post(path_of(cron), json={"status": "failed"}), 202)
+    assert rows(app)[0].due_at <= now()
+    with worker(app):
+        until(lambda: rows(app)[0].status == "unhealthy")
+    config = {"healthChecks": [_BACKUP, _BACKUP | {"name": "restore"}]}
+    data_of(alice.put(f"/api/services/{cron['id']}/config", json=config))
+    data_of(alice.post(path_of(cron)), 202)
+    data_of(alice.post(path_of(cron, "restore"), json={"status": "failed"}), 202)
+    wanted = {"backup": "healthy", "restore": "unhealthy"}
+    with worker(app):
+        until(lambda: found_by_checks(alice, cron) == wanted)
+
+
+def found_by_checks(person: Person, service: dict[str, Any]) -> dict[str, str]:
+    health = data_of(person.get(f"/api/services/{service['id']}/health"))
+    return {each["name"]: each["status"] for each in health["checks"]}
+
+
 def two_days_ago(app: Flask) -> None:
     """Let the checks have been declared, and the services have called, two days ago."""
     past = now() - timedelta(days=2)
@@ -59,6 +81,8 @@ def test_who_was_suspended_need_not_have_called(
     alice: Person, app: Flask, cron: dict[str, Any]
 ) -> None:
     service = f"/api/services/{cron['id']}"
+    # Before the call, which would declare the checks by now.
+    two_days_ago(app)
     data_of(alice.post(path_of(cron)), 202)
     two_days_ago(app)
     assert data_of(alice.post(f"{service}/health"))["status"] == "unhealthy"

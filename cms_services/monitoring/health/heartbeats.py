@@ -9,6 +9,7 @@ from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.monitoring.health.models import Heartbeat
 from cms_services.monitoring.health.schedule import make_due
+from cms_services.monitoring.health.synchronising import synchronise_services
 from cms_services.monitoring.probes.declared import declared_checks
 from cms_services.upserts import replace
 
@@ -47,6 +48,8 @@ def take_heartbeat(
         "duration_ms": duration_ms,
     }
     replace(db.session.connection(), Heartbeat.__table__, [row])  # type: ignore[arg-type]
+    # Of a service that is new, or declares the check since a moment ago, no worker knows it yet.
+    synchronise_services([service.id], at, chance=lambda: 0.0)
     make_due(service.id, at)
     return Heartbeat(
         service_id=service.service_id,
