@@ -1,6 +1,6 @@
 """What health checks found out in the last week: reports, changes, and the periods of uptime."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -74,18 +74,19 @@ def _store_periods(service: Service, periods: list[Period]) -> None:
 def _store_standing(
     service: Service, state: ServiceState, standing: Standing, report: dict[str, Any]
 ) -> None:
-    """Add what is known now. The checks are due when a worker first looks at the service."""
+    """Add what is known now, and until when by the checks' own intervals."""
+    checks = declared_checks(service.config)
     db.session.add(
         MonitoredService(
             service_id=service.id,
             # Of no version of the service, so that the schedule takes it in.
             seen_version=0,
             service_status=service.status,
-            checks=[check.to_document() for check in declared_checks(service.config)],
+            checks=[check.to_document() for check in checks],
             states=state.to_document(),
             status=standing.status,
             since=standing.since,
-            known_until=standing.until,
+            known_until=None if state.until is None else datetime.fromtimestamp(state.until, UTC),
             checked_at=report["checked_at"],
             response_time_ms=report["response_time_ms"],
         )
