@@ -1,0 +1,1 @@
+"""Moving services.php from PHP to this application, action by action."""

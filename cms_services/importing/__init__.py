@@ -1,0 +1,1 @@
+"""Copying an old CMS's database into this one."""

@@ -1,0 +1,1 @@
+"""Comparing what this application answers with what the old script answered."""

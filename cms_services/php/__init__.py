@@ -1,0 +1,1 @@
+"""What PHP writes, read without PHP: serialized values and sessions."""
