@@ -364,7 +364,7 @@ class TestRoundTrip:
     ) -> None:
         path = f"/services/{alice.new_service(type=type)['serviceId']}/configuration/check"
 
-        @settings(max_examples=25, deadline=None, derandomize=True)
+        @settings(max_examples=12, deadline=None, derandomize=True)
         @given(documents(SCHEMA_OF_FAMILY[FAMILY_OF_TYPE[type]]))
         def untouched(document: dict[str, Any]) -> None:
             shown = browser.post(path, data={"document": orjson.dumps(document)}).text

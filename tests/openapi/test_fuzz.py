@@ -16,7 +16,7 @@ from cms_services.vocabulary import Role
 from tests.conftest import new_access_token
 
 # Cases for each operation of the document; raise it for a long search.
-CASES = int(os.environ.get("FUZZ_CASES", "12"))
+CASES = int(os.environ.get("FUZZ_CASES", "8"))
 # The document's operations are dealt out to this many tests, which run side by side.
 SHARES = 8
 # Some rules, such as what a cursor holds or which names are taken, no schema can tell.
