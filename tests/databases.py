@@ -53,6 +53,14 @@ def fresh_server_database(kind: str, name: str) -> str:
     return make_url(SERVERS[kind]).set(database=name).render_as_string(hide_password=False)
 
 
+def drop_server_database(kind: str, name: str) -> None:
+    """Remove at once what fresh_server_database() made by this name in this process."""
+    made = (kind, f"{name}_{os.getpid()}")
+    if made in _made_databases:
+        _made_databases.remove(made)
+        _on_server(kind, _dropping(*made))
+
+
 def drop_made_databases() -> None:
     """Remove what fresh_server_database() made in this process."""
     while _made_databases:
