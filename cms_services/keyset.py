@@ -6,7 +6,7 @@ A cursor is the sort values of the last row seen, opaque to callers.
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -35,6 +35,8 @@ class Page(Generic[T]):
     items: Sequence[T]
     limit: int
     next_cursor: str | None
+    # Of the page before, where paged() is asked for it; None on the first one.
+    previous_cursor: str | None = None
 
 
 def paged(
@@ -42,21 +44,31 @@ def paged(
     order: Sequence[SortKey],
     limit: int,
     cursor: str | None,
+    *,
+    is_before: bool = False,
 ) -> Page[AnyRow]:
-    """One page of `query` in `order`, after `cursor`.
+    """One page of `query` in `order`, after `cursor`; with `is_before`, the one that ends there.
 
     Raises ValidationFailed for a cursor that this order did not give.
     """
-    for position, key in enumerate(order):
+    ways = [replace(key, descending=key.descending != is_before) for key in order]
+    for position, key in enumerate(ways):
         query = query.add_columns(key.column.label(f"_sort_{position}"))
         query = query.order_by(key.column.desc() if key.descending else key.column.asc())
     if cursor is not None:
-        query = query.where(_after(order, position_of(cursor, order)))
+        query = query.where(_after(ways, position_of(cursor, order)))
     rows = db.session.execute(query.limit(limit + 1)).all()
-    items = rows[:limit]
     more = len(rows) > limit
-    next_cursor = cursor_at(order, items[-1][-len(order) :]) if more else None
-    return Page(items, limit, next_cursor)
+    items = rows[:limit][::-1] if is_before else rows[:limit]
+    ends = [cursor_at(order, row[-len(order) :]) for row in (items[0], items[-1])] if items else []
+    # What a cursor tells of lies on its other side.
+    has_previous, has_next = (more, cursor is not None) if is_before else (cursor is not None, more)
+    return Page(
+        items,
+        limit,
+        ends[1] if ends and has_next else None,
+        ends[0] if ends and has_previous else None,
+    )
 
 
 def _after(order: Sequence[SortKey], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -188,11 +188,18 @@ def list_own_subscriptions(
 
 
 def list_services(
-    actor: Actor, wanted: ServiceFilter, sort: str | None, limit: int, cursor: str | None
+    actor: Actor,
+    wanted: ServiceFilter,
+    sort: str | None,
+    limit: int,
+    cursor: str | None,
+    *,
+    is_before: bool = False,
 ) -> Page[AnyRow]:
-    """Every service that the caller may read, a page at a time."""
+    """Every service that the caller may read, a page at a time; see paged()."""
     query, values = _narrowed(actor, wanted, SERVICE_COLUMNS)
-    return paged(query.params(values), sort_order(sort), limit, cursor)
+    order = sort_order(sort)
+    return paged(query.params(values), order, limit, cursor, is_before=is_before)
 
 
 def count_services(actor: Actor, wanted: ServiceFilter) -> int:

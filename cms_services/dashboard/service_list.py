@@ -56,7 +56,9 @@ class Wanted:
     project: str = ""
     tag: str = ""
     sort: str = ""
+    # After which service the page begins, or before which one it ends.
     cursor: str = ""
+    before: str = ""
 
     @classmethod
     def from_address(cls) -> Self:
@@ -98,11 +100,15 @@ class Wanted:
 
     @property
     def is_narrowed(self) -> bool:
-        return self != Wanted(sort=self.sort, cursor=self.cursor)
+        return self != Wanted(sort=self.sort, cursor=self.cursor, before=self.before)
+
+    @property
+    def own_address(self) -> str:
+        return self.address(cursor=self.cursor, before=self.before)
 
     def address(self, **changes: str) -> str:
-        """The address of the same page but for some changes; other than `cursor` begin anew."""
-        asked = replace(self, **{"cursor": ""} | changes)
+        """The address of the list but for some changes, from its first page on."""
+        asked = replace(self, **{"cursor": "", "before": ""} | changes)
         given = {name: getattr(asked, name) for name in self.__dataclass_fields__}
         if asked.type:
             # A type tells its family.
@@ -120,7 +126,11 @@ def services(actor: Actor) -> Response:
             page = _page(actor, narrowed, wanted)
         except ValidationFailed:
             # The cursor is of another order, as of a link from elsewhere.
-            wanted = replace(wanted, cursor="")
+            wanted = replace(wanted, cursor="", before="")
+            page = _page(actor, narrowed, wanted)
+        if wanted.before and page.previous_cursor is None:
+            # The first page, which is a whole one whatever came or went meanwhile.
+            wanted = replace(wanted, before="")
             page = _page(actor, narrowed, wanted)
         ids = [row.id for row in page.items]
         may_write = actor.may(Permission.SERVICES_WRITE)
@@ -148,13 +158,18 @@ def services(actor: Actor) -> Response:
             )
         )
     # Forms send what is empty too; this is the address without it.
-    response.headers["HX-Push-Url"] = wanted.address(cursor=wanted.cursor)
+    response.headers["HX-Push-Url"] = wanted.own_address
     return response
 
 
 def _page(actor: Actor, narrowed: ServiceFilter, wanted: Wanted) -> Any:
     return list_services(
-        actor, narrowed, wanted.sort or "name", _PAGE_LENGTH, wanted.cursor or None
+        actor,
+        narrowed,
+        wanted.sort or "name",
+        _PAGE_LENGTH,
+        wanted.before or wanted.cursor or None,
+        is_before=bool(wanted.before),
     )
 
 

@@ -76,11 +76,21 @@ class TestTheList:
         second = browser.get(link(first, "Next page")).text
         assert names(second) == ["Service 48"]
         assert link(second, "First page") == "/?sort=name"
+        # The whole first page, whatever came before the second one meanwhile.
+        assert names(browser.get(link(second, "Back")).text) == names(first)
+        for number in range(48):
+            alice.new_service(name=f"A {number:02}")
+        before = browser.get(link(second, "Back")).text
+        assert names(before) == [f"Service {number:02}" for number in range(48)]
+        assert names(browser.get(link(before, "Next page")).text) == ["Service 48"]
+        before = browser.get(link(before, "Back")).text
+        assert names(before) == [f"A {number:02}" for number in range(48)]
+        assert 'rel="prev"' not in before
         turned = browser.get("/?sort=-createdAt").text
-        assert names(turned)[0] == "Service 48"
+        assert names(turned)[0] == "A 47"
         # A cursor of another order is no reason to refuse the page.
         cursor = parse_qs(urlsplit(link(first, "Next page")).query)["cursor"][0]
-        assert names(browser.get(f"/?sort=-createdAt&cursor={cursor}").text)[0] == "Service 48"
+        assert names(browser.get(f"/?sort=-createdAt&cursor={cursor}").text)[0] == "A 47"
 
     def test_names_stay_text(self, browser: FlaskClient, alice: Person) -> None:
         alice.new_service(name="<script>alert(1)</script>")
