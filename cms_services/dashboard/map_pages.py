@@ -11,6 +11,7 @@ from cms_services.monitoring.dependency_map import DependencyMap, MapNode, depen
 from cms_services.monitoring.health.overview import STATES
 from cms_services.monitoring.health.periods import MAINTENANCE
 from cms_services.vocabulary import Permission, Relation, ServiceType, Status
+from cms_services.web.schemas.dependencies import DependenciesOut
 from cms_services.web.transactions import reading
 
 map_pages = Blueprint("map_pages", __name__)
@@ -45,7 +46,10 @@ def dependencies(actor: Actor) -> str:
         chosen=chosen,
         breaks=[nodes[each.id] for each in dependants_of(graph, chosen.id)] if chosen else [],
         needs=[nodes[each.id] for each in needs_of(graph, chosen.id)] if chosen else [],
-        is_drawn=len(connected) <= _MOST_DRAWN,
+        # As `source` tells it, so that the map needs not ask.
+        drawn=DependenciesOut().dump({"nodes": connected, "edges": found.edges})
+        if len(connected) <= _MOST_DRAWN
+        else None,
         most_drawn=_MOST_DRAWN,
         project=project,
         projects=projects,

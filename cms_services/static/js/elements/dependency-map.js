@@ -1,29 +1,16 @@
-// The dependency map: laid out by dagre, drawn as SVG. Choosing a service shows all that breaks if
+// The dependency map: laid out by dagre in a worker, drawn as SVG. Choosing a service shows all that breaks if
 // it stops, and all that it needs. The table below the map says the same without a script.
 
 const SVG = "http://www.w3.org/2000/svg";
 const NODE = { width: 232, height: 54 };
 const MARGIN = 16;
-// Beyond so many nodes the best ranks would take longer than anybody likes to wait.
-const MANY = 120;
 const ZOOM_STEP = 1.25;
 // A map that would be smaller than readable as a whole begins with a part of it.
 const SCALES = { least: 0.08, most: 3, whole: 1.25, readable: 0.45, part: 0.85 };
 const SETTLE_MILLISECONDS = 500;
+// Where the layout is kept for as long as the tab is open.
+const KEPT = "dependency-map";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-let dagreLoads = null;
-
-function loadDagre() {
-  dagreLoads ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL("../../vendor/dagre.min.js", import.meta.url);
-    script.onload = () => resolve(window.dagre);
-    script.onerror = reject;
-    document.head.append(script);
-  });
-  return dagreLoads;
-}
 
 function draw(name, attributes, ...children) {
   const element = document.createElementNS(SVG, name);
@@ -79,6 +66,9 @@ customElements.define("dependency-map", class extends HTMLElement {
   #ruler = document.createElement("canvas").getContext("2d");
   #font = "";
   #page = null;
+  #worker = null;
+  // One look after the other, since each draws.
+  #turn = Promise.resolve();
   #follow = (event) => {
     const id = event.target.closest("a[data-service]")?.dataset.service;
     if (!this.#boxes.has(id) || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -92,7 +82,8 @@ customElements.define("dependency-map", class extends HTMLElement {
   #hear = () => {
     this.#soon ??= setTimeout(() => {
       this.#soon = null;
-      if (!document.hidden) this.#look();
+      // What was seen last stays where there is no connection.
+      if (!document.hidden) this.#turn = this.#turn.then(() => this.#look()).catch(() => null);
     }, SETTLE_MILLISECONDS);
   };
 
@@ -101,16 +92,20 @@ customElements.define("dependency-map", class extends HTMLElement {
     this.#icons = JSON.parse(this.dataset.icons);
     this.#chosen = this.dataset.chosen || null;
     this.#font = getComputedStyle(this).fontFamily;
-    for (const button of this.querySelectorAll("[data-zoom]")) {
-      button.addEventListener("click", () => this.#press(button.dataset.zoom));
-    }
+    // What stands in it may not have been read yet.
+    this.addEventListener("click", ({ target }) => {
+      const button = target.closest("[data-zoom]");
+      if (button) this.#press(button.dataset.zoom);
+    });
     // Names beside the map choose in it, and lead nowhere.
     this.#page = this.closest("main");
     this.#page.addEventListener("click", this.#follow, { capture: true });
     document.addEventListener("cms:event", this.#hear);
     document.addEventListener("visibilitychange", this.#hear);
     try {
-      await Promise.all([loadDagre(), this.#look()]);
+      // What the page brought along spares asking for it.
+      this.#turn = this.#take(JSON.parse(document.getElementById("map-data").textContent));
+      await this.#turn;
     } catch {
       this.append(write("p", "caution", this.dataset.saysFailed));
     }
@@ -121,6 +116,7 @@ customElements.define("dependency-map", class extends HTMLElement {
     document.removeEventListener("cms:event", this.#hear);
     document.removeEventListener("visibilitychange", this.#hear);
     clearTimeout(this.#soon);
+    this.#worker?.terminate();
   }
 
   // --- what there is ---
@@ -131,12 +127,10 @@ customElements.define("dependency-map", class extends HTMLElement {
     if (answer.status === 304) return;
     if (!answer.ok) throw new Error(answer.status);
     this.#tag = answer.headers.get("ETag");
-    const { data } = await answer.json();
-    await loadDagre();
-    this.#take(data);
+    await this.#take((await answer.json()).data);
   }
 
-  #take({ nodes, edges }) {
+  async #take({ nodes, edges }) {
     const order = new Map(nodes.map((node, number) => [node.serviceId, number]));
     const byName = (ids) => ids.sort((a, b) => order.get(a) - order.get(b));
     this.#needs = Map.groupBy(edges, (edge) => edge.dependant);
@@ -150,32 +144,47 @@ customElements.define("dependency-map", class extends HTMLElement {
     // A changed status moves nothing.
     const shape = JSON.stringify([connected.map((node) => [node.serviceId, node.name]), edges]);
     if (shape !== this.#shape) {
+      const layout = await this.#layoutOf(connected, edges, shape);
       this.#shape = shape;
-      this.#lay(connected, edges);
+      this.#draw(connected, edges, layout);
+    } else {
+      for (const node of connected) this.#dress(node);
     }
-    for (const node of connected) this.#dress(node);
     this.#choose(this.#nodes.has(this.#chosen) ? this.#chosen : null, { isAsked: false });
   }
 
   // --- drawing ---
 
-  #lay(nodes, edges) {
-    const graph = new dagre.graphlib.Graph();
-    graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 72, marginx: MARGIN, marginy: MARGIN,
-      ranker: nodes.length > MANY ? "tight-tree" : "network-simplex" });
-    graph.setDefaultEdgeLabel(() => ({}));
-    for (const { serviceId } of nodes) graph.setNode(serviceId, { ...NODE });
-    for (const { dependant, needed } of edges) graph.setEdge(dependant, needed);
-    dagre.layout(graph);
-    const lines = edges.map((edge) => draw("path", {
+  /** Where all is put, as this tab knows it from before, else as the worker finds it. */
+  async #layoutOf(nodes, edges, shape) {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT));
+    if (kept?.shape === shape) return kept.layout;
+    const layout = await new Promise((resolve, reject) => {
+      this.#worker ??= new Worker(new URL("../map-layout.js", import.meta.url));
+      this.#worker.onmessage = ({ data }) => resolve(data);
+      this.#worker.onerror = reject;
+      const ends = edges.map(({ dependant, needed }) => [dependant, needed]);
+      this.#worker.postMessage({ ids: nodes.map((node) => node.serviceId), ends, node: NODE, margin: MARGIN });
+    });
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify({ shape, layout }));
+    } catch {
+      // There is no room: it is found anew the next time.
+    }
+    return layout;
+  }
+
+  #draw(nodes, edges, { places, lines: points, size }) {
+    const lines = edges.map((edge, number) => draw("path", {
       class: edge.declared ? "edge" : "edge reference",
-      d: lineThrough(graph.edge(edge.dependant, edge.needed).points),
+      d: lineThrough(points[number]),
       "marker-end": "url(#map-arrow)",
       "data-from": edge.dependant,
       "data-to": edge.needed,
     }));
-    this.#boxes = new Map(nodes.map((node) => [node.serviceId, this.#box(node, graph.node(node.serviceId))]));
-    this.#size = graph.graph();
+    this.#boxes = new Map(nodes.map((node, number) => [node.serviceId, this.#box(node, places[number])]));
+    for (const node of nodes) this.#dress(node);
+    this.#size = size;
     const arrow = draw("marker", { id: "map-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
       draw("path", { class: "arrow", d: "M0 0L8 4L0 8z" }));
     const svg = draw("svg", { class: "map", role: "group", "aria-label": this.dataset.saysMap },
