@@ -162,6 +162,25 @@ def test_theirs_is_taken_only_after_a_question(edited: Edited, mara: Watched) ->
     assert len(asked) == 2
 
 
+def test_neither_going_back_nor_another_form_loses_what_was_typed(edited: Edited) -> None:
+    page = edited.page
+    tabs = page.get_by_role("navigation", name="Service")
+    tabs.get_by_role("link", name="Overview").click()
+    expect(page.locator("config-editor")).to_have_count(0)
+    tabs.get_by_role("link", name="Configuration").click()
+    expect(page.locator("config-editor.joined")).to_be_visible()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.get_by_label("Image").fill("mine:1")
+    page.get_by_label("Image").press("Home")
+    page.evaluate("history.back()")
+    page.get_by_role("link", name="Maintenance").click()
+    page.get_by_role("dialog").get_by_role("button", name="Begin maintenance").click()
+    page.get_by_role("dialog").get_by_role("link", name="Leave it as it is").click()
+    expect(page.get_by_label("Image")).to_have_value("mine:1")
+    assert len(asked) == 2
+
+
 def test_a_version_is_compared_and_restored(edited: Edited) -> None:
     page = edited.page
     edited.company.server.post(edited.api, {"port": 4000}, edited.token)

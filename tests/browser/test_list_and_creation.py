@@ -33,6 +33,12 @@ def test_what_is_typed_narrows_the_list_at_once(mara: Watched) -> None:
     expect(card(page, "Payment Gateway")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/\?q=payment$"))
     expect(search).to_be_focused()
+    # What was found stays where the form above is older than its address.
+    page.get_by_role("button", name="List").click()
+    expect(page.get_by_role("row", name=re.compile("Payment Gateway"))).to_be_visible()
+    page.get_by_role("button", name="Cards").click()
+    expect(page.locator(".service")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"/\?q=payment$"))
     search.fill("")
     expect(page.locator(".service").nth(5)).to_be_visible()
     page.get_by_role("combobox", name="Tag").select_option("payments")
@@ -44,6 +50,16 @@ def test_what_is_typed_narrows_the_list_at_once(mara: Watched) -> None:
     expect(page.get_by_role("searchbox", name="Search")).to_have_value("payment")
     expect(page.locator(".service")).to_have_count(1)
     assert is_same(page)
+
+
+def test_whoever_searches_after_the_session_ended_signs_in_first(mara: Watched) -> None:
+    mara.expect_status(401)
+    page = mara.page()
+    page.goto("/")
+    mara.context.clear_cookies()
+    page.get_by_role("searchbox", name="Search").fill("payment")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert "q%3Dpayment" in page.url
 
 
 def test_families_types_and_rows(mara: Watched) -> None:
@@ -127,7 +143,7 @@ def test_a_selection_outlives_what_changes_meanwhile(mara: Watched, company: Com
     company.server.post(f"/api/services/{other['id']}/resume", {}, company.token(MARA))
 
 
-def test_a_service_is_made_from_a_template(mara: Watched) -> None:
+def test_a_service_is_made_from_a_template(mara: Watched, company: Company) -> None:
     page = mara.page()
     page.goto("/")
     mark(page)
@@ -148,9 +164,10 @@ def test_a_service_is_made_from_a_template(mara: Watched) -> None:
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(tags).not_to_have_attribute("aria-invalid", "true")
     page.get_by_role("textbox", name="Name").fill("Gift Cards API")
-    page.get_by_role("button", name="Create service").click()
+    page.get_by_role("button", name="Create service").dblclick()
     expect(page.get_by_role("heading", level=1)).to_have_text("Gift Cards API")
     expect(page.locator("#toasts")).to_contain_text("Created.")
+    assert len(company.services(company.token(MARA), q="Gift%20Cards")) == 1
     assert is_same(page)
 
 
@@ -165,3 +182,18 @@ def test_what_is_wrong_after_all_keeps_what_was_typed(mara: Watched) -> None:
     expect(page.get_by_role("textbox", name="Description")).to_have_value(
         "The plan of the landing page"
     )
+
+
+def test_what_a_proxy_says_leaves_the_form_as_it_is(mara: Watched) -> None:
+    mara.expect_status(502)
+    page = mara.page()
+    page.goto("/services/new?type=hosting")
+    page.route(
+        "**/services/new?*",
+        lambda route: route.fulfill(status=502, body="<html><h1>Bad Gateway</h1></html>"),
+    )
+    name = page.get_by_role("textbox", name="Name")
+    name.fill("Landing Page")
+    page.get_by_role("button", name="Create service").click()
+    expect(page.locator(".toast.wrong")).to_contain_text("That did not work.")
+    expect(name).to_have_value("Landing Page")

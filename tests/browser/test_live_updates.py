@@ -1,6 +1,6 @@
 """Pages change by themselves, and without being loaded anew."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.chromium import Watched
 from tests.browser.company import Company
@@ -39,3 +39,39 @@ def test_links_and_forms_load_nothing_anew(mara: Watched, company: Company) -> N
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Services")
     assert page.evaluate("window.isTheSame")
+
+
+def test_the_page_that_was_asked_for_last_is_shown(mara: Watched, company: Company) -> None:
+    page = mara.page()
+    held: list[Route] = []
+    page.route("**/wall", lambda route: held.append(route))
+    page.route("**/suspend", lambda route: held.append(route))
+    page.goto(f"/services/{company.service('Order Store')['serviceId']}")
+    page.get_by_role("link", name="Suspend").click()
+    main = page.get_by_role("navigation", name="Main")
+    main.get_by_role("link", name="Monitoring").click()
+    main.get_by_role("link", name="Projects").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Projects")
+    assert len(held) == 2
+    for route in held:
+        # The page may have given up waiting for it.
+        route.fulfill(body="<main><h1>Too late</h1><p class='confirm'>Too late</p></main>")
+    main.get_by_role("link", name="Map").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dependency map")
+    expect(page.get_by_text("Too late")).to_have_count(0)
+
+
+def test_without_locks_a_page_asks_and_leaves_its_reader_alone(
+    mara: Watched, company: Company
+) -> None:
+    """Browsers have locks by TLS and on localhost alone."""
+    page = mara.page()
+    page.add_init_script("delete Navigator.prototype.locks")
+    page.goto(f"/services/{company.service('Payment Gateway')['serviceId']}/health")
+    stretches = page.locator("#health-strips details").first
+    stretches.locator("summary").click()
+    # As though the page had changed since.
+    page.locator("[data-region]").evaluate_all("all => all.forEach((each) => each.title = 'old')")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("[data-region][title]")).to_have_count(0)
+    expect(stretches).to_have_attribute("open", "")

@@ -93,6 +93,43 @@ def test_by_keyboard_alone_a_dialog_is_opened_and_left(mara: Watched, company: C
     expect(suspend).to_be_focused()
 
 
+def test_a_dialog_keeps_what_was_typed_where_there_is_no_connection(
+    mara: Watched, company: Company
+) -> None:
+    mara.expected += ("net::ERR_INTERNET_DISCONNECTED", "htmx:error: Failed to fetch")
+    page = mara.page()
+    open_service(page, company, "Order Store", "/settings")
+    page.get_by_label("Description").fill("Half a sentence")
+    mara.context.set_offline(True)
+    page.get_by_role("link", name="New token").click()
+    expect(page.locator("#toasts")).to_contain_text("The server did not answer.")
+    expect(page.get_by_label("Description")).to_have_value("Half a sentence")
+    mara.context.set_offline(False)
+    page.get_by_role("link", name="Suspend").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("Half a reason")
+    mara.context.set_offline(True)
+    dialog.get_by_role("button", name="Suspend").click()
+    # Below the dialog nothing would be seen, nor read aloud.
+    expect(dialog.get_by_role("alert")).to_contain_text("The server did not answer.")
+    dialog.get_by_role("alert").get_by_role("button", name="Close").click()
+    expect(dialog.get_by_label("Reason")).to_have_value("Half a reason")
+    mara.context.set_offline(False)
+
+
+def test_on_a_narrow_window_the_current_tab_is_shown(mara: Watched, company: Company) -> None:
+    page = mara.page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    open_service(page, company, "Order Store", "/settings")
+    current = page.locator(".tabs [aria-current]")
+    expect(current).to_be_in_viewport(ratio=1)
+    page.get_by_role("navigation", name="Service").get_by_role("link", name="Audit").press("Enter")
+    expect(current).to_have_text("Audit")
+    expect(current).to_be_in_viewport(ratio=1)
+    # Who goes by keys goes on in the new page.
+    expect(page.locator("#content")).to_be_focused()
+
+
 def test_numbers_are_copied(mara: Watched, company: Company) -> None:
     mara.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = mara.page()

@@ -244,6 +244,8 @@ class TestChangingTheStatus:
         browser.get(page_of(service))
         browser.post(page_of(service, "/suspend"))
         assert status_of(alice, service) == "inactive"
+        # What another tab looks for in the page leaves the message to it.
+        browser.get(page_of(service), headers={"X-Part-Of-Page": "1"})
         undo = undo_address(browser.get(page_of(service)).text)
         assert undo
         browser.post(undo)

@@ -2,8 +2,8 @@
 // elements of our own that a page holds, and live updates. Without it every page still works by
 // links and forms alone.
 
-import { follow } from "./live.js";
-import { say } from "./toasts.js";
+import { follow, PART } from "./live.js";
+import { say, welcomeToasts } from "./toasts.js";
 
 const LATE_MILLISECONDS = 200;
 
@@ -26,8 +26,10 @@ function loadElements() {
 const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
 
 function tellTimes() {
+  const times = document.querySelectorAll("time[data-relative]");
+  if (!times.length) return;
   const words = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
-  for (const time of document.querySelectorAll("time[data-relative]")) {
+  for (const time of times) {
     let count = (Date.parse(time.dateTime) - Date.now()) / 1000;
     for (const [unit, most] of STEPS) {
       if (Math.abs(count) < most) {
@@ -41,13 +43,25 @@ function tellTimes() {
 
 // --- dialogs: <a data-dialog href="…"> shows that page's .confirm in a dialog ---
 
+let opening = null;
+
 async function openDialog(link) {
-  const answer = await fetch(link.href, { headers: { Accept: "text/html" } }).catch(() => null);
-  const page = answer && new DOMParser().parseFromString(await answer.text(), "text/html");
-  const content = page?.querySelector(".confirm");
+  opening?.abort();
+  opening = new AbortController();
+  const { signal } = opening;
+  const answer = await fetch(link.href, { headers: PART, signal }).catch(() => null);
+  const text = await answer?.text().catch(() => null);
+  // Another one was asked for meanwhile, or another page.
+  if (signal.aborted) return;
+  if (!text) {
+    say(document.body.dataset.saysLost, { isWrong: true });
+    return;
+  }
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const content = page.querySelector(".confirm");
   if (!content) {
     // Whatever it is, it has a page of its own.
-    location.assign(link.href);
+    if (!sayProblemOf(page)) location.assign(link.href);
     return;
   }
   const dialog = document.getElementById("dialog");
@@ -58,6 +72,13 @@ async function openDialog(link) {
   dialog.showModal();
 }
 
+/** Say what a page of errors says; whether it is one. */
+function sayProblemOf(page) {
+  const problem = page.querySelector("[data-problem]");
+  if (problem) say(problem.dataset.problem, { request: problem.dataset.request, isWrong: true });
+  return Boolean(problem);
+}
+
 document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element) || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const link = event.target.closest("a[data-dialog]");
@@ -65,14 +86,36 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     event.stopPropagation();
     openDialog(link);
+  } else if (event.target.closest(".toast [data-close]")) {
+    event.target.closest(".toast").remove();
   } else if (event.target.closest("dialog [data-close]")) {
     event.preventDefault();
     event.stopPropagation();
     event.target.closest("dialog").close();
-  } else if (event.target.closest(".toast [data-close]")) {
-    event.target.closest(".toast").remove();
   }
 }, { capture: true });
+
+// --- one page at a time: the one that was asked for last is shown, and a form that is on its way is
+// not sent again ---
+
+let awaited = null;
+
+document.addEventListener("htmx:config:request", (event) => {
+  const { ctx } = event.detail;
+  if (ctx.target !== document.body) return;
+  if (ctx.request.method === "POST" && awaited?.sourceElement === ctx.sourceElement) event.preventDefault();
+  else awaited?.request.abort?.();
+});
+
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (ctx.target !== document.body) return;
+  awaited = ctx;
+  opening?.abort();
+});
+
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+  if (awaited === ctx) awaited = null;
+});
 
 // --- waiting, and answers that did not come ---
 
@@ -111,29 +154,50 @@ function hideSkeleton() {
   page?.querySelector(":scope > .skeleton")?.remove();
 }
 
-// A form's own page of errors is shown. Where there is only a page that says what went wrong, the
-// form stays, with all that was typed.
 document.addEventListener("htmx:before:swap", (event) => {
   const { ctx } = event.detail;
-  if (!ctx.response || ctx.response.status < 400 || !(ctx.sourceElement instanceof HTMLFormElement)) return;
-  const page = new DOMParser().parseFromString(ctx.text, "text/html");
-  const problem = page.querySelector("[data-problem]");
-  if (problem) {
+  if (!ctx.response) return;
+  const isPage = ctx.text.includes("<main");
+  if (ctx.target === document.body && ctx !== awaited) {
     event.preventDefault();
-    say(problem.dataset.problem, { request: problem.dataset.request, isWrong: true });
+  } else if (ctx.select && ctx.response.raw.redirected) {
+    // Instead of a part of this page, it is the form to sign in.
+    event.preventDefault();
+    location.assign(ctx.response.raw.url);
+  } else if (!isPage) {
+    event.preventDefault();
+    // A file, or what a proxy says that does not reach us.
+    if (ctx.response.status < 400) location.assign(ctx.response.raw.url);
+    else tellLost(ctx, document.body.dataset.saysFailed);
+  } else if (ctx.response.status >= 400 && ctx.sourceElement instanceof HTMLFormElement) {
+    // A form's own page of errors is shown. Where there is only a page that says what went wrong,
+    // the form stays, with all that was typed.
+    if (sayProblemOf(new DOMParser().parseFromString(ctx.text, "text/html"))) event.preventDefault();
   }
 });
 
-document.addEventListener("htmx:error", (event) => {
-  if (event.detail.ctx && !event.detail.ctx.response) say(document.body.dataset.saysLost, { isWrong: true });
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+  if (ctx && ctx.text === undefined) tellLost(ctx, document.body.dataset.saysLost);
 });
+
+function tellLost(ctx, words) {
+  // The address is that of the other page already: it must not stand above this one.
+  if (ctx.request.headers["HX-History-Restore-Request"]) location.reload();
+  else say(words, { isWrong: true });
+}
 
 // Going back asks for the page anew, which must not become an entry of its own: nobody would get
 // further back.
 document.addEventListener("htmx:before:history:update", (event) => {
   const { pathname, search, hash } = location;
-  if (event.detail.history.path === pathname + search + hash) event.preventDefault();
+  if ([pathname + search, pathname + search + hash].includes(event.detail.history.path)) event.preventDefault();
 });
+
+// What was searched for meanwhile is in the address alone.
+document.addEventListener("submit", ({ target }) => {
+  const back = target.matches("[data-prefers]") && target.elements.back;
+  if (back) back.value = location.pathname + location.search;
+}, { capture: true });
 
 // --- every page, the first and those that replace it ---
 
@@ -143,6 +207,25 @@ function begin() {
   follow();
 }
 
-document.addEventListener("htmx:after:swap", begin);
+/** Show where one is in bars that are wider than the window. */
+function showCurrent() {
+  for (const current of document.querySelectorAll(".tabs > [aria-current], .places > [aria-current]")) {
+    const [bar, own] = [current.parentElement, current].map((each) => each.getBoundingClientRect());
+    current.parentElement.scrollLeft += own.left + own.width / 2 - bar.left - bar.width / 2;
+  }
+}
+
+document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+  begin();
+  // What a page takes over as it changes by itself leaves its reader where they are.
+  if (!ctx.response) return;
+  showCurrent();
+  if (ctx.target !== document.body) return;
+  welcomeToasts();
+  // From there Tab goes on, and not from the top of the page.
+  if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
+});
 setInterval(tellTimes, 30_000);
 begin();
+showCurrent();
+welcomeToasts();

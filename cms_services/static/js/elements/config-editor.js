@@ -27,6 +27,12 @@ class ConfigEditor extends HTMLElement {
     document.addEventListener("click", (event) => this.guard(event), { signal, capture: true });
     this.addEventListener("click", (event) => this.lead(event), { signal });
     window.addEventListener("beforeunload", (event) => this.isUnsaved && event.preventDefault(), { signal });
+    // Going back loads nothing anew; where browsers can't tell of it beforehand, nobody is asked.
+    window.navigation?.addEventListener("navigate", (event) => {
+      if (event.navigationType === "traverse" && event.cancelable) this.ask(event);
+    }, { signal });
+    // Whoever left is still here where that was refused.
+    document.addEventListener("htmx:finally:request", () => (this.isLeaving = false), { signal });
     this.observer = new MutationObserver(() => this.hearOfOthers());
     const saved = document.getElementById("config-saved").parentElement;
     this.observer.observe(saved, { childList: true, subtree: true, attributes: true });
@@ -81,7 +87,10 @@ class ConfigEditor extends HTMLElement {
 
   async submit(event) {
     const { target, submitter } = event;
-    if (target !== this.typed && target !== this.raw) return;
+    if (target !== this.typed && target !== this.raw) {
+      if (target.method === "post") this.ask(event);
+      return;
+    }
     const isField = submitter?.name === "add" || submitter?.name === "remove";
     if (!isField && target === this.raw && !this.origin) {
       this.isLeaving = true;
@@ -122,8 +131,13 @@ class ConfigEditor extends HTMLElement {
   /** Whoever is about to leave something unsaved is asked. */
   guard(event) {
     const link = event.target instanceof Element && event.target.closest("a[href]");
-    if (!link || link.target === "_blank" || event.ctrlKey || event.metaKey || event.shiftKey || !this.isUnsaved) return;
-    if (link.getAttribute("href").startsWith("#") || link.matches("[data-dialog], [download]")) return;
+    if (!link || link.target === "_blank" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (link.getAttribute("href").startsWith("#") || link.matches("[data-dialog], [data-close], [download]")) return;
+    this.ask(event);
+  }
+
+  ask(event) {
+    if (!this.isUnsaved) return;
     if (confirm(this.dataset.saysLeave)) {
       this.isLeaving = true;
     } else {
