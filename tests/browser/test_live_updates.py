@@ -59,6 +59,15 @@ def test_the_page_that_was_asked_for_last_is_shown(mara: Watched, company: Compa
     main.get_by_role("link", name="Map").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Dependency map")
     expect(page.get_by_text("Too late")).to_have_count(0)
+    # What does not come at all leaves the reader where they were.
+    mara.expected += ("net::ERR_FAILED", "htmx:error: Failed to fetch")
+    audit = main.get_by_role("link", name="Audit")
+    page.route("**/audit", lambda route: held.append(route))
+    audit.press("Enter")
+    expect(page.locator(".skeleton")).to_be_visible()
+    held[-1].abort()
+    expect(page.locator(".skeleton")).to_have_count(0)
+    expect(audit).to_be_focused()
 
 
 def test_without_locks_a_page_asks_and_leaves_its_reader_alone(

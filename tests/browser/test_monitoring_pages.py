@@ -80,6 +80,7 @@ class TestTheMap:
         self.node(page, "Order Store").click()
         told = page.locator("#map-chosen [data-chosen]")
         expect(told.get_by_role("heading", level=2)).to_have_text("Order Store")
+        expect(page.locator("#map-chosen").get_by_role("status")).to_contain_text("Order Store. ")
         breaks = told.locator("ol").first
         for name in ("Payment Gateway", "Storefront API", "Tidepool Coffee Site"):
             expect(breaks.get_by_role("link", name=name)).to_be_visible()

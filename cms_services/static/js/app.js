@@ -121,6 +121,8 @@ document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
 
 let late = null;
 let waiting = 0;
+// Where the reader was before grey bars took the place of all.
+let left = null;
 
 document.addEventListener("htmx:before:request", (event) => {
   waiting += 1;
@@ -144,14 +146,18 @@ document.addEventListener("htmx:finally:request", () => {
 function showSkeleton() {
   const page = document.querySelector(".page");
   if (!page) return;
+  left = { focused: document.activeElement, top: scrollY };
   page.append(document.getElementById("skeleton").content.cloneNode(true));
   page.classList.add("late");
 }
 
 function hideSkeleton() {
   const page = document.querySelector(".page.late");
-  page?.classList.remove("late");
-  page?.querySelector(":scope > .skeleton")?.remove();
+  if (!page) return;
+  page.classList.remove("late");
+  page.querySelector(":scope > .skeleton")?.remove();
+  scrollTo(0, left.top);
+  left.focused.focus({ preventScroll: true });
 }
 
 document.addEventListener("htmx:before:swap", (event) => {

@@ -285,6 +285,9 @@ customElements.define("dependency-map", class extends HTMLElement {
     const node = this.#nodes.get(id);
     panel.querySelector("[data-unchosen]").hidden = Boolean(node);
     const told = panel.querySelector("[data-chosen]");
+    // Read aloud as far as it says how much there is to read.
+    panel.querySelector("[data-summary]").textContent = node
+      ? `${node.name}. ${says.saysBreaks}: ${breaks.length}. ${says.saysNeeds}: ${needs.length}.` : "";
     if (!node) {
       told.replaceChildren();
       return;
