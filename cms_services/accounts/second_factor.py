@@ -50,6 +50,15 @@ def begin_enrolment(user: User) -> Enrolment:
     return enrolment_of(user, secret)
 
 
+def enrolment_under_way(user: User, secret: str) -> Enrolment | None:
+    """What is to be confirmed, for whoever shows its secret again; None for anything else."""
+    if has_second_factor(user) or user.totp_secret is None:
+        return None
+    stored = current_vault().open(user.totp_secret, totp_context(user.id))
+    is_it = hmac.compare_digest(stored.encode(), secret.encode())
+    return enrolment_of(user, stored) if is_it else None
+
+
 def enrolment_of(user: User, secret: str) -> Enrolment:
     """A secret as an authenticator takes it for this account."""
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=_ISSUER)

@@ -150,11 +150,10 @@ def confirm_second_factor(actor: Actor) -> str | AnyResponse:
             codes = second_factors.confirm_enrolment(actor, user, read["code"])
     except REFUSALS as error:
         refusal = refusal_of(error)
-        # As the form sent it back: it is what the browser was shown, and counts for nothing here.
-        secret = request.form.get("secret", "")
         with reading():
             user = users.get_user(actor.own_id)
-            shown = second_factors.enrolment_of(user, secret) if secret else None
+            # It is shown once, and so again to whom alone the form has it from.
+            shown = second_factors.enrolment_under_way(user, request.form.get("secret", ""))
         return refusal.page(_enrolment(actor, shown, refusal))
     return _recovery_codes(actor, codes)
 

@@ -220,5 +220,7 @@ def _say_saved(number: str, before: int, after: int) -> None:
     if after == before:
         say(_("Nothing was changed."))
         return
-    undo = url_for("version_pages.restore", service_id=number, number=before) if before else None
+    undo = None
+    if before:
+        undo = url_for("version_pages.restore", service_id=number, number=before, undo=after)
     say(_("Saved as version %(number)s.", number=after), undo=undo)

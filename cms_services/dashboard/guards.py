@@ -8,6 +8,7 @@ from flask import make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
+from cms_services.errors import NotFound
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.caller import current_actor
 from cms_services.web.cross_site import refuse_cross_site_change
@@ -31,6 +32,8 @@ def signed_in_page(
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> AnyResponse:
             refuse_cross_site_change()
+            if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
+                raise NotFound("No identifier contains a NUL character.")
             actor = current_actor()
             reads = request.method in ("GET", "HEAD")
             if reads and not actor.is_signed_in:

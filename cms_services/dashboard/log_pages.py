@@ -178,10 +178,10 @@ def _with_zone(typed: str) -> str:
     """A moment as a browser's field has it, without a zone, is of UTC."""
     try:
         moment = datetime.fromisoformat(typed)
-    except ValueError:
+        return to_wire(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         # As it is, so that it is told what is wrong with it.
         return typed
-    return to_wire(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _since(within: str) -> str:

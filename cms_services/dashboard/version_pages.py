@@ -73,6 +73,7 @@ def restore(actor: Actor, service_id: str, number: int) -> AnyResponse:
         with writing():
             service = load_service(actor, service_id, for_change=True)
             before = history.latest_number(service.id)
+            _require_newest(before)
             history.restore_version(
                 actor, service, number, allow_breaking="breaking" in request.form
             )
@@ -84,9 +85,22 @@ def restore(actor: Actor, service_id: str, number: int) -> AnyResponse:
     else:
         say(
             _("Version %(number)s is restored, as version %(after)s.", number=number, after=after),
-            undo=url_for("version_pages.restore", service_id=public, number=before),
+            undo=url_for("version_pages.restore", service_id=public, number=before, undo=after),
         )
     return redirect(url_for("version_pages.versions", service_id=public), 303)
+
+
+def _require_newest(number: int) -> None:
+    """Raise Conflict where somebody else has saved since the question, or what is to be undone."""
+    asked_for = request.args.get("undo", request.form.get("version"))
+    if asked_for is not None and asked_for != str(number):
+        raise Conflict(
+            _(
+                "Somebody else has saved version %(number)s since then: nothing was restored. "
+                "Below is what restoring would change of it.",
+                number=number,
+            )
+        )
 
 
 def _restore_page(actor: Actor, service_id: str, number: int, error: Conflict | None = None) -> str:

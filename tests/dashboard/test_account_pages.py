@@ -137,6 +137,14 @@ class TestTheSecondFactor:
         found = SECRET.search(again.text)
         assert found and found[1] == authenticator.secret
 
+    @pytest.mark.parametrize("secret", ["A" * 5000, "ABCDEFGH", "no base32", "é", "\x00"])
+    def test_no_other_secret_is_shown(self, browser: FlaskClient, secret: str) -> None:
+        begun(browser)
+        given = {"code": "000000", "secret": secret}
+        again = browser.post("/account/second-factor/confirm", data=given)
+        assert again.status_code == 400
+        assert not SECRET.search(again.text)
+
     def test_it_takes_the_password(self, browser: FlaskClient) -> None:
         for given in ({}, {"password": "wrong"}):
             refused = browser.post("/account/second-factor", data=given)

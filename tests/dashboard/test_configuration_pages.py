@@ -18,6 +18,7 @@ from cms_services.configuration import fields
 from cms_services.configuration.checks import CHECK_TYPES, Check, Scrapes, schema_of_check
 from cms_services.configuration.schema import SCHEMA_OF_FAMILY
 from cms_services.vocabulary import FAMILY_OF_TYPE, ServiceType
+from tests.dashboard.browsing import typed_in, undo_address
 from tests.dashboard.forms import Form, form_of
 from tests.people import PASSWORD, Person, data_of
 
@@ -71,9 +72,9 @@ class TestTheJson:
         assert editor.revealed("environment.KEY") == "s3cr3t"
         after = editor.browser.get(editor.path).text
         assert "Saved as version 2." in after
-        undo = re.search(r'action="([^"]+/versions/1/restore)"', after)
-        assert undo
-        assert editor.browser.post(undo[1]).status_code == 303
+        undo = undo_address(after)
+        assert undo == f"{editor.path}/versions/1/restore?undo=2"
+        assert editor.browser.post(undo).status_code == 303
         assert editor.saved()["port"] == 1
 
     def test_saving_what_is_saved_makes_no_version(self, editor: Editor) -> None:
@@ -461,7 +462,28 @@ class TestVersions:
         assert editor.revealed("environment.KEY") == "s3cr3t"
         page = editor.browser.get(f"{editor.path}/versions").text
         assert "Version 1 is restored, as version 4." in page
-        assert f'action="{editor.path}/versions/3/restore"' in page
+        assert undo_address(page) == f"{editor.path}/versions/3/restore?undo=4"
+
+    @pytest.mark.parametrize("by", ["question", "undo"])
+    def test_what_somebody_else_saved_meanwhile_is_not_overwritten(
+        self, editor: Editor, by: str
+    ) -> None:
+        if by == "question":
+            address = f"{editor.path}/versions/1/restore"
+            data = typed_in(editor.browser.get(address).text)
+        else:
+            editor.save_json({"port": 4})
+            undo = undo_address(editor.browser.get(editor.path).text)
+            assert undo
+            address, data = undo, {}
+        editor.alice.put(editor.api, json={"port": 99})
+        late = editor.browser.post(address, data=data)
+        assert late.status_code == 409
+        assert "Somebody else has saved version" in late.text
+        assert editor.saved() == {"port": 99}
+        again = typed_in(late.text)
+        assert editor.browser.post(address.partition("?")[0], data=again).status_code == 303
+        assert editor.saved() != {"port": 99}
 
     def test_what_is_not_there_is_not_restored(self, editor: Editor) -> None:
         assert editor.browser.get(f"{editor.path}/versions/9/restore").status_code == 404

@@ -390,6 +390,8 @@ class TestLogs:
             ({"within": "soon"}, "be searched for"),
             ({"q": "x" * 300}, "x" * 300),
             ({"traceId": "x" * 65}, "x" * 65),
+            ({"since": "0001-01-01T00:00+14:00"}, "0001-01-01T00:00+14:00"),
+            ({"until": "9999-12-31T23:59-14:00"}, "9999-12-31T23:59-14:00"),
         ],
     )
     def test_what_is_wrong_with_a_filter_is_said_and_kept(

@@ -3,6 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
+from tests.dashboard.conftest import SignIn
 from tests.people import PASSWORD, Person, data_of
 
 
@@ -61,6 +62,20 @@ class TestSigningIn:
         by_tls = client.post("/login", data=form, base_url="https://localhost")
         assert "Secure" in by_tls.headers["Set-Cookie"]
         assert "max-age" in by_tls.headers["Strict-Transport-Security"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/services/%00",
+        "/projects/%00",
+        "/projects/%00/members/%00",
+        "/account/tokens/%00/revoke",
+        "/admin/users/%00",
+    ],
+)
+def test_nothing_has_a_nul_in_its_address(browser_of: SignIn, admin: Person, path: str) -> None:
+    assert browser_of(admin).get(path).status_code == 404
 
 
 class TestOtherSites:
