@@ -106,8 +106,13 @@ def user(actor: Actor, user_id: str) -> str:
 @signed_in_page(Permission.USERS_MANAGE)
 def change_user(actor: Actor, user_id: str) -> AnyResponse:
     given = typed("name", "role")
-    # Nobody changes the own role, so that its field is not there.
-    sent = {name: value for name, value in given.items() if name in request.form}
+    # What stands as it was shown is left as it is, since another admin may have changed it
+    # meanwhile. Nobody changes the own role, so that its field is not there.
+    sent = {
+        name: value
+        for name, value in given.items()
+        if name in request.form and value != request.form.get(f"shown-{name}")
+    }
     try:
         with writing():
             found = accounts.get_user(user_id, for_change=True)
@@ -264,6 +269,11 @@ def _user_page(actor: Actor, found: User, given: dict[str, Any], refusal: Refusa
         actor=actor,
         user=found,
         given=given,
+        # After a refusal as the form said it before.
+        shown={
+            name: request.form.get(f"shown-{name}", getattr(found, name))
+            for name in ("name", "role")
+        },
         refusal=refusal,
         role_choices=choices(Role, "role_word"),
         is_self=found.id == actor.user_id,

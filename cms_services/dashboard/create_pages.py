@@ -19,6 +19,7 @@ from cms_services.dashboard.forms import (
 )
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
+from cms_services.dashboard.once import key_of_form, made_once
 from cms_services.errors import DomainError, Forbidden, NotFound, ValidationFailed
 from cms_services.projects.sharing import writable_project, writable_project_names
 from cms_services.provisioning.services import NewService, check_new_service, create_service
@@ -33,7 +34,7 @@ from cms_services.vocabulary import (
 )
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.schemas.services import ServiceCreation
-from cms_services.web.transactions import reading, writing
+from cms_services.web.transactions import reading
 
 create_pages = Blueprint("create_pages", __name__)
 
@@ -81,14 +82,18 @@ def create(actor: Actor) -> AnyResponse:
     if beginning is None:
         return redirect(url_for("create_pages.new"), 303)
     given = typed(*_PLAIN, *_LISTS, *_DAYS)
+
+    def make() -> str:
+        number = create_service(actor, _read(beginning, given)).service_id
+        return url_for("service_pages.overview", service_id=number)
+
     try:
-        with writing():
-            number = create_service(actor, _read(beginning, given)).service_id
+        address = made_once(actor, make)
     except REFUSALS as error:
         refusal = _refusal(error)
         return refusal.page(_form(actor, beginning, given, refusal))
     say(_("Created."))
-    return redirect(url_for("service_pages.overview", service_id=number), 303)
+    return redirect(address, 303)
 
 
 @create_pages.post("/services/new/check")
@@ -170,6 +175,7 @@ def _form(actor: Actor, beginning: _Beginning, given: dict[str, str], refusal: R
             actor=actor,
             beginning=beginning,
             given=given,
+            once=key_of_form(),
             message=refusal.message,
             problems=({"project": [problem]} if problem else {}) | dict(refusal.problems),
             projects=writable_project_names(actor, _MOST_PROJECTS),

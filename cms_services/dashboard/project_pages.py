@@ -13,7 +13,7 @@ from cms_services.dashboard.forms import REFUSALS, Refusal, asked, read_form, re
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.words import choices
-from cms_services.errors import NotFound
+from cms_services.errors import Conflict, NotFound
 from cms_services.projects import sharing
 from cms_services.projects.models import Project
 from cms_services.vocabulary import PROJECT_WRITERS, Permission, ProjectRole, Relation, Status
@@ -108,6 +108,14 @@ def edit(actor: Actor, project_id: str) -> AnyResponse:
     try:
         with writing():
             found = sharing.load_project(actor, project_id, PROJECT_WRITERS, for_change=True)
+            if request.form.get("version", found.entity_tag) != found.entity_tag:
+                raise Conflict(
+                    _(
+                        "Somebody else saved first. What you typed is still in the form; where it "
+                        "differs, what is saved now stands below the field. Save again to put "
+                        "yours in its place."
+                    )
+                )
             sharing.update_project(actor, found, read_form(ProjectCreation, given))
     except REFUSALS as error:
         return _refused("projects/edit.html", actor, project_id, refusal_of(error), given=given)

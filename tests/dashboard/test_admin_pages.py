@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 from cms_services.vocabulary import Role
 from tests.conftest import MakeApp, NewPerson
 from tests.dashboard.conftest import SignIn
+from tests.dashboard.forms import forms_of
 from tests.people import PASSWORD, Person, data_of
 
 NEW_PASSWORD = "Another-horse-8"
@@ -89,6 +90,21 @@ class TestAnAccount:
         wrong = browser.post(path, data={"name": "", "role": "king"})
         assert wrong.status_code == 400
         assert 'id="role-wrong"' in wrong.text and 'id="name-wrong"' in wrong.text
+
+    def test_another_admins_change_meanwhile_stays(
+        self, browser: FlaskClient, admin: Person, alice: Person
+    ) -> None:
+        user = f"/api/users/{alice.user_id}"
+        data_of(admin.patch(user, json={"role": "admin"}))
+        path = f"/admin/users/{alice.user_id}"
+        form = next(each for each in forms_of(browser.get(path).text) if "role" in each.controls)
+        data_of(admin.patch(user, json={"role": "guest"}))
+        refused = browser.post(path, data=form.sent(name=" "))
+        assert refused.status_code == 400
+        form = next(each for each in forms_of(refused.text) if "role" in each.controls)
+        assert led_to(browser.post(path, data=form.sent(name="A. Lice"))) == path
+        changed = data_of(admin.get(user))
+        assert (changed["name"], changed["role"]) == ("A. Lice", "guest")
 
     def test_nobody_locks_oneself_out(self, browser: FlaskClient, admin: Person) -> None:
         path = f"/admin/users/{admin.user_id}"

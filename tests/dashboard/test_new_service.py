@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from cms_services.scaffolds.templates import all_templates
 from cms_services.vocabulary import ServiceType
+from tests.dashboard.forms import forms_of
 from tests.people import Person, data_of
 
 
@@ -44,6 +45,21 @@ class TestTheForm:
         assert (made["name"], made["type"], made["project"]) == ("Orders", "api", "shop")
         assert (made["tags"], made["endpoints"]) == (["big", "eu"], ["/a", "/b"])
         assert (made["description"], made["dependencies"]) == ("Takes orders", ["Store"])
+
+    def test_the_same_form_makes_one_however_often_it_is_sent(
+        self, browser: FlaskClient, alice: Person
+    ) -> None:
+        path = "/services/new?type=api"
+        form = next(each for each in forms_of(browser.get(path).text) if "once" in each.controls)
+        refused = browser.post(path, data=form.sent(name=""))
+        assert refused.status_code == 400
+        first, again = (browser.post(path, data=form.sent(name="Twice")) for _ in range(2))
+        assert (first.status_code, again.status_code) == (303, 303)
+        assert first.headers["Location"] == again.headers["Location"]
+        other = browser.post(path, data=form.sent(name="Another"))
+        assert other.status_code == 303
+        names = [each["name"] for each in data_of(alice.get("/api/services"))]
+        assert sorted(names) == ["Another", "Twice"]
 
     def test_a_template_brings_its_configuration(self, browser: FlaskClient, alice: Person) -> None:
         made = made_by(browser, alice, "template=flask-api")

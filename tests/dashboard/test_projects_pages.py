@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.conftest import NewPerson
+from tests.dashboard.browsing import text_of, typed_in
 from tests.dashboard.conftest import SignIn
 from tests.people import Person, data_of
 
@@ -150,6 +151,23 @@ class TestOneProject:
         assert data_of(alice.get(f"/api/projects/{project}")) | given == data_of(
             alice.get(f"/api/projects/{project}")
         )
+
+    def test_who_saved_first_is_not_overwritten(
+        self, browser_of: SignIn, alice: Person, bob: Person
+    ) -> None:
+        project = made_project(alice)
+        share(alice, project, bob, "editor")
+        browser = browser_of(bob)
+        path = f"/projects/{project}/edit"
+        form = typed_in(browser.get(path).text) | {"name": "store"}
+        data_of(alice.patch(f"/api/projects/{project}", json={"description": "By Alice"}))
+        refused = browser.post(path, data=form)
+        assert refused.status_code == 409
+        assert 'value="store"' in refused.text
+        assert "Saved now: By Alice" in text_of(refused.text)
+        assert data_of(alice.get(f"/api/projects/{project}"))["name"] == "shop"
+        assert led_to(browser.post(path, data=typed_in(refused.text))).endswith(project)
+        assert data_of(alice.get(f"/api/projects/{project}"))["name"] == "store"
 
     def test_only_an_empty_one_is_removed(self, browser_of: SignIn, alice: Person) -> None:
         project, empty = made_project(alice), made_project(alice, "empty")
