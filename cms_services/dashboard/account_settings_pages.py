@@ -4,12 +4,9 @@ What is shown once, a secret or a token, stands in the answer to the form that a
 address, and in no page that could be asked for again.
 """
 
-from datetime import timedelta
-
 import segno
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -37,6 +34,7 @@ from cms_services.dashboard.forms import (
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.preferences import THEMES
+from cms_services.dashboard.token_expiry import chosen_expiry, expiry_choices
 from cms_services.errors import DomainError
 from cms_services.vocabulary import TOKEN_SCOPES, Permission
 from cms_services.web.caller import sign_out
@@ -51,9 +49,6 @@ from cms_services.web.schemas.accounts import (
 from cms_services.web.transactions import reading, writing
 
 account_settings_pages = Blueprint("account_settings_pages", __name__)
-
-# For how many days a token may be valid, to choose from.
-_TOKEN_DAYS = (7, 30, 90, 365)
 
 
 @account_settings_pages.get("/account")
@@ -249,17 +244,18 @@ def tokens(actor: Actor) -> str:
 @account_settings_pages.get("/account/tokens/new")
 @signed_in_page(Permission.ACCOUNT_WRITE)
 def token_form(actor: Actor) -> str:
-    return _token_form(actor, {"name": "", "days": "90"}, [], Refusal())
+    return _token_form(actor, {"name": "", "expiry": "90"}, [], Refusal())
 
 
 @account_settings_pages.post("/account/tokens/new")
 @signed_in_page(Permission.ACCOUNT_WRITE)
 def make_token(actor: Actor) -> str | AnyResponse:
-    given = typed("name", "days")
+    given = typed("name", "expiry")
     scopes = request.form.getlist("scopes")
     try:
         with writing():
-            asked = {"name": given["name"], "scopes": scopes, "expiresAt": _expiry(given["days"])}
+            expiry = chosen_expiry(given["expiry"])
+            asked = {"name": given["name"], "scopes": scopes, "expiresAt": expiry}
             read = read_form(TokenCreation, asked)
             token, text = create_personal_token(
                 actor, read["name"], read["scopes"], read["expires_at"]
@@ -270,13 +266,6 @@ def make_token(actor: Actor) -> str | AnyResponse:
         return refusal.page(_token_form(actor, given, scopes, refusal))
 
 
-def _expiry(days: str) -> str | None:
-    """The moment after so many days, as the API takes it; None for ever."""
-    if days not in {str(each) for each in _TOKEN_DAYS}:
-        return None
-    return (now() + timedelta(days=int(days))).isoformat()
-
-
 def _token_form(actor: Actor, given: dict[str, str], scopes: list[str], refusal: Refusal) -> str:
     return render_template(
         "account/token_form.html",
@@ -284,13 +273,7 @@ def _token_form(actor: Actor, given: dict[str, str], scopes: list[str], refusal:
         given=given,
         chosen=scopes,
         scopes=[each for each in TOKEN_SCOPES if actor.may(each)],
-        day_choices=[
-            (
-                str(days or ""),
-                ngettext("%(num)s day", "%(num)s days", days) if days else _("until it is revoked"),
-            )
-            for days in _TOKEN_DAYS
-        ],
+        expiry_choices=expiry_choices(),
         refusal=refusal,
         # One that is no scope at all is named by its place.
         scope_problems=by_field(refusal.problems).get("scopes", []),

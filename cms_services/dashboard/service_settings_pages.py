@@ -1,12 +1,10 @@
 """What its editors set about a service, and the tokens by which it reports."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
@@ -17,6 +15,7 @@ from cms_services.dashboard.forms import REFUSALS, by_field, read_form, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.dashboard.service_frame import render_service_page
+from cms_services.dashboard.token_expiry import NEVER, chosen_expiry, expiry_choices
 from cms_services.errors import Conflict, DomainError, ValidationFailed
 from cms_services.monitoring.health.neighbours import neighbours_of
 from cms_services.monitoring.ingest_tokens import (
@@ -38,14 +37,6 @@ service_settings_pages = Blueprint("service_settings_pages", __name__)
 _MOST_PROJECTS = 500
 _TEXTS = ("name", "description", "icon", "project", "tags")
 _LISTS = ("endpoints", "dependencies")
-# For how many days a token is good; by what the form says.
-_EXPIRIES: dict[str, int | None] = {"never": None, "30": 30, "90": 90, "365": 365}
-_EXPIRY_WORDS = {
-    "never": lazy_gettext("Until it is revoked"),
-    "30": lazy_gettext("30 days"),
-    "90": lazy_gettext("90 days"),
-    "365": lazy_gettext("A year"),
-}
 
 
 @service_settings_pages.get("/services/<service_id>/settings")
@@ -89,16 +80,19 @@ def new_token(actor: Actor, service_id: str) -> str:
 def create_token(actor: Actor, service_id: str) -> AnyResponse:
     """Make a token, whose text stands in this answer alone."""
     try:
-        name = read_form(IngestTokenCreation, {"name": typed("name")["name"].strip()})["name"]
+        given = typed("name", "expiry")
+        expiry = chosen_expiry(given["expiry"] or NEVER)
+        asked = {"name": given["name"].strip(), "expiresAt": expiry}
+        read = read_form(IngestTokenCreation, asked)
         with writing():
-            text = create_ingest_token(actor, service_id, name, _chosen_expiry())[1]
+            text = create_ingest_token(actor, service_id, read["name"], read["expires_at"])[1]
     except ValidationFailed as error:
         with reading():
             service = load_service(actor, service_id, for_change=True, lock=False)
             return Response(_token_form(actor, service, error.details), 400)
     with reading():
         service = load_service(actor, service_id, for_change=True, lock=False)
-        return Response(_page(actor, service, _saved(service), made=(name, text)), 201)
+        return Response(_page(actor, service, _saved(service), made=(read["name"], text)), 201)
 
 
 @service_settings_pages.get("/services/<service_id>/settings/tokens/<token_id>/revoke")
@@ -154,8 +148,11 @@ def _changes(given: Mapping[str, str], actor: Actor, service: Service) -> dict[s
     changes: dict[str, Any] = {name: given[name].strip() for name in ("name", "icon")}
     # Browsers end lines by both characters.
     changes["description"] = given["description"].replace("\r\n", "\n")
+    saved = _saved(service)
     for name in _LISTS:
-        changes[name] = [line.strip() for line in given[name].splitlines() if line.strip()]
+        # Left as it was shown it stays as it is: imported rows hold what no line can tell.
+        if given[name].replace("\r\n", "\n") != saved[name]:
+            changes[name] = [line.strip() for line in given[name].splitlines() if line.strip()]
     changes["tags"] = [each.strip() for each in given["tags"].split(",") if each.strip()]
     # Who may not move the service is not asked where to, and sends nothing.
     if "project" in request.form and may_move(actor, service):
@@ -200,15 +197,6 @@ def _page(
     )
 
 
-def _chosen_expiry() -> datetime | None:
-    """Raises ValidationFailed for what is no choice."""
-    chosen = request.form.get("expiry", "never")
-    if chosen not in _EXPIRIES:
-        raise ValidationFailed({"expiry": [_("Choose one of these.")]})
-    days = _EXPIRIES[chosen]
-    return None if days is None else now() + timedelta(days=days)
-
-
 def _project_names(actor: Actor, service: Service) -> list[str]:
     """The projects that the caller may put services into, and the one that it is in."""
     names = {*writable_project_names(actor, _MOST_PROJECTS)}
@@ -222,6 +210,6 @@ def _token_form(actor: Actor, service: Service, problems: Mapping[str, list[str]
         service,
         problems=problems,
         typed_name=request.form.get("name", ""),
-        expiry=request.form.get("expiry", "never"),
-        expiries=[(each, str(words)) for each, words in _EXPIRY_WORDS.items()],
+        expiry=request.form.get("expiry", NEVER),
+        expiries=expiry_choices(),
     )

@@ -94,13 +94,7 @@ def _require_newest(number: int) -> None:
     """Raise Conflict where somebody else has saved since the question, or what is to be undone."""
     asked_for = request.args.get("undo", request.form.get("version"))
     if asked_for is not None and asked_for != str(number):
-        raise Conflict(
-            _(
-                "Somebody else has saved version %(number)s since then: nothing was restored. "
-                "Below is what restoring would change of it.",
-                number=number,
-            )
-        )
+        raise Conflict(_("Somebody else saved first"))
 
 
 def _restore_page(actor: Actor, service_id: str, number: int, error: Conflict | None = None) -> str:

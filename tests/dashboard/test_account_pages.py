@@ -236,7 +236,7 @@ class TestSignIns:
 
 class TestTokens:
     def make(self, browser: FlaskClient, **given: object) -> TestResponse:
-        sent = {"name": "script", "scopes": ["services:read"], "days": "30"} | given
+        sent = {"name": "script", "scopes": ["services:read"], "expiry": "30"} | given
         return browser.post("/account/tokens/new", data=sent)
 
     def test_one_is_shown_once_works_and_is_revoked(
@@ -264,10 +264,15 @@ class TestTokens:
 
     def test_it_may_end_by_itself_or_not(self, browser: FlaskClient, alice: Person) -> None:
         self.make(browser, name="for a month")
-        self.make(browser, name="for ever", days="")
+        self.make(browser, name="for ever", expiry="never")
         tokens = {each["name"]: each for each in data_of(alice.get("/api/auth/tokens"))}
         assert tokens["for a month"]["expiresAt"] is not None
         assert tokens["for ever"]["expiresAt"] is None
+        for odd in ("", "13", "x"):
+            refused = self.make(browser, name="odd", expiry=odd)
+            assert refused.status_code == 400
+            assert 'id="expiry-wrong"' in refused.text
+        assert len(data_of(alice.get("/api/auth/tokens"))) == 2
 
     def test_only_scopes_that_one_has_are_offered_and_taken(
         self, browser: FlaskClient, alice: Person

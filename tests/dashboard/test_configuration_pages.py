@@ -479,7 +479,7 @@ class TestVersions:
         editor.alice.put(editor.api, json={"port": 99})
         late = editor.browser.post(address, data=data)
         assert late.status_code == 409
-        assert "Somebody else has saved version" in late.text
+        assert "Somebody else saved first" in late.text
         assert editor.saved() == {"port": 99}
         again = typed_in(late.text)
         assert editor.browser.post(address.partition("?")[0], data=again).status_code == 303

@@ -6,9 +6,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select, update
 
+from cms_services.catalogue.models import Service
+from cms_services.extensions import db
 from tests.dashboard.browsing import browser_of, text_of, typed_in
 from tests.people import Person, data_of, error_of
+
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -115,6 +120,24 @@ class TestTheForm:
         assert (again["name"], again["description"]) == ("Mine", "")
         assert browser.post(settings_of(service), data=again).status_code == 303
         assert saved(alice, service)["name"] == "Mine"
+
+    @on_sqlite
+    def test_what_an_import_left_stays_as_it_is(
+        self, app: Flask, browser: FlaskClient, alice: Person
+    ) -> None:
+        service = alice.new_service()
+        odd = [{"path": "/orders", "method": "GET"}, 7]
+        with app.app_context():
+            db.session.execute(
+                update(Service).where(Service.id == service["id"]).values(endpoints=odd)
+            )
+            db.session.commit()
+        form = typed_in(browser.get(settings_of(service)).text)
+        answer = browser.post(settings_of(service), data=form | {"description": "New"})
+        assert answer.status_code == 303
+        with app.app_context():
+            stored = db.session.scalars(select(Service)).one()
+            assert (stored.description, stored.endpoints) == ("New", odd)
 
     def test_editors_change_it_but_do_not_move_it(
         self, app: Flask, alice: Person, bob: Person

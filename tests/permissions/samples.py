@@ -427,7 +427,7 @@ PAGE_SAMPLES: dict[str, Sample] = {
     "GET /account/tokens": plain(),
     "GET /account/tokens/new": plain(),
     "POST /account/tokens/new": made(
-        lambda _: Ask(form={"name": "script", "scopes": "account:read", "days": "30"})
+        lambda _: Ask(form={"name": "script", "scopes": "account:read", "expiry": "30"})
     ),
     **{
         f"{method} /account/tokens/{{tokenId}}/revoke": Sample(
