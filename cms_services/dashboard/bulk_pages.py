@@ -43,6 +43,9 @@ _WORDS = {
 }
 
 
+_TOO_MANY = {"id": [f"Takes at most {MOST_AT_ONCE} services at once."]}
+
+
 @dataclass(frozen=True)
 class _Selected:
     """A service that was selected, and what stands against the change, if anything."""
@@ -68,12 +71,16 @@ def change(actor: Actor) -> AnyResponse:
     try:
         if action is None:
             raise ValidationFailed({"action": [gettext("Choose what to do.")]})
+        if len(identifiers) > MOST_AT_ONCE:
+            # Rather none than some of them.
+            raise ValidationFailed(_TOO_MANY)
         made = BulkChange(action, _typed_tags() if action in TAGGING else ())
     except ValidationFailed as error:
         return Response(_confirmation(actor, request.form, error.details), 400)
     results = change_each(actor, made, identifiers)
     with reading():
-        names = _names(actor, identifiers)
+        names = {each.service_id: each.name for each in results if each.ok}
+        names |= _names(actor, [each.service_id for each in results if not each.ok])
         page = render_template(
             "services/bulk_results.html",
             actor=actor,
@@ -91,8 +98,12 @@ def _confirmation(
     actor: Actor, given: Mapping[str, Any], problems: Mapping[str, Sequence[str]]
 ) -> str:
     action = _action(given)
+    identifiers = _identifiers(given)
+    if len(identifiers) > MOST_AT_ONCE:
+        problems = _TOO_MANY | dict(problems)
     with reading():
-        selected = [] if action is None else _selected(actor, action, _identifiers(given))
+        wanted = identifiers[:MOST_AT_ONCE]
+        selected = [] if action is None else _selected(actor, action, wanted)
         ready = [each.service for each in selected if each.service and not each.obstacle]
         dependants = _dependants(actor, ready) if action is BulkAction.SUSPEND else []
         return render_template(
@@ -166,7 +177,7 @@ def _names(actor: Actor, identifiers: Sequence[str]) -> dict[str, str]:
 
 
 def _identifiers(given: Any) -> list[str]:
-    return list(dict.fromkeys(given.getlist("id")))[:MOST_AT_ONCE]
+    return list(dict.fromkeys(given.getlist("id")))
 
 
 def _action(given: Mapping[str, Any]) -> BulkAction | None:

@@ -73,24 +73,23 @@ def metrics(actor: Actor, service_id: str) -> str:
     known: list[Shown] = []
     histograms: list[str] = []
     problem = None
-    with reading():
-        number = load_service(actor, service_id).service_id
-        try:
-            found = metrics_of(actor, number, timeframe, parse_timeframe(timeframe))
-            known = [each for each in _shown(found) if each.is_called(wanted)]
-            histograms = [
-                name for name, kind in found.kinds.items() if kind is MetricKind.HISTOGRAM
-            ]
-        except (UpstreamError, UpstreamTimeout) as error:
-            problem = error.message
+    try:
+        with reading():
+            found = metrics_of(actor, service_id, timeframe, parse_timeframe(timeframe))
+        known = [each for each in _shown(found) if each.is_called(wanted)]
+        histograms = [name for name, kind in found.kinds.items() if kind is MetricKind.HISTOGRAM]
+    except (UpstreamError, UpstreamTimeout) as error:
+        problem = error.message
     shown = known[:_MOST_CHARTS]
     # Without a word about names the charts hear of new ones.
     names = {each.name for each in shown} if wanted or len(known) > len(shown) else None
     with reading():
+        service = load_service(actor, service_id)
+        number = service.service_id
         return render_service_page(
             "service/metrics.html",
             actor,
-            load_service(actor, service_id),
+            service,
             timeframe=timeframe,
             timeframes=_TIMEFRAMES,
             wanted=wanted,

@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from cms_services.actor import Actor
+from cms_services.dashboard.forms import read_form, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
 from cms_services.errors import Conflict, ValidationFailed
@@ -22,6 +23,7 @@ from cms_services.projects.models import Project
 from cms_services.projects.sharing import load_project
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, ProjectRole, Relation
+from cms_services.web.schemas.status_pages import StatusPageIn
 from cms_services.web.status_cache import forget_status_when_done
 from cms_services.web.transactions import reading, writing
 
@@ -43,7 +45,7 @@ def settings(actor: Actor, project_id: str) -> str:
 @status_page_settings.post("/projects/<project_id>/status-page")
 @signed_in_page(Permission.PROJECTS_WRITE, Relation.OWNER)
 def save(actor: Actor, project_id: str) -> AnyResponse:
-    typed = _typed()
+    chosen = _typed()
     try:
         with writing():
             project = load_project(actor, project_id, _OWNER_ONLY, for_change=True)
@@ -53,14 +55,11 @@ def save(actor: Actor, project_id: str) -> AnyResponse:
                     _("Somebody else changed this page since you opened the form. Save again to "
                       "put what you chose in that place.")
                 )  # fmt: skip
-            problems = _problems(typed)
-            if problems:
-                raise ValidationFailed(problems)
-            after = change_settings(actor, project, typed)
+            after = change_settings(actor, project, _read(chosen))
     except (ValidationFailed, Conflict) as error:
         with reading():
             project = load_project(actor, project_id, _OWNER_ONLY)
-            page = _form(actor, project, typed, error)
+            page = _form(actor, project, chosen, error)
         return Response(page, 400 if isinstance(error, ValidationFailed) else 409)
     forget_status_when_done(before.slug, after.slug)
     say(_("The page is on.") if after.enabled else _("Saved. The page is off."))
@@ -68,30 +67,24 @@ def save(actor: Actor, project_id: str) -> AnyResponse:
 
 
 def _typed() -> Settings:
-    form = request.form
-    shown = form.getlist("shown")
+    """What was typed, as it stands."""
+    given = typed("slug", "title")
+    shown = request.form.getlist("shown")
+    names = typed(*(f"name-{each}" for each in shown))
     return Settings(
-        enabled="enabled" in form,
-        slug=_text("slug").strip() or None,
-        title=_text("title").strip(),
-        services=[ShownService(each, _text(f"name-{each}").strip()) for each in shown],
+        enabled="enabled" in request.form,
+        slug=given["slug"].strip() or None,
+        title=given["title"].strip(),
+        services=[ShownService(each, names[f"name-{each}"].strip()) for each in shown],
     )
 
 
-def _text(name: str) -> str:
-    # PostgreSQL would refuse to keep a NUL.
-    return request.form.get(name, "").replace("\x00", "\ufffd")
-
-
-def _problems(typed: Settings) -> dict[str, list[str]]:
-    """What the form asks for that the API's schema asks for otherwise."""
-    problems: dict[str, list[str]] = {}
-    if not 1 <= len(typed.title) <= 255:
-        problems["title"] = [_("Takes 1 to 255 characters.")]
-    for position, each in enumerate(typed.services):
-        if not 1 <= len(each.name) <= 255:
-            problems[f"services.{position}.name"] = [_("Takes 1 to 255 characters.")]
-    return problems
+def _read(wanted: Settings) -> Settings:
+    """The same as the API takes it. Raises ValidationFailed."""
+    services = [{"serviceId": each.service_id, "name": each.name} for each in wanted.services]
+    given = {"enabled": wanted.enabled, "slug": wanted.slug, "title": wanted.title}
+    read = read_form(StatusPageIn, given | {"services": services})
+    return Settings(**read | {"services": [ShownService(**each) for each in read["services"]]})
 
 
 def _form(

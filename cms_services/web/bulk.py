@@ -17,6 +17,8 @@ class BulkResult:
     """What came of one service, named as the caller named it."""
 
     service_id: str
+    # Of the service that was changed.
+    name: str | None = None
     status: str | None = None
     tags: list[str] | None = None
     error: DomainError | None = None
@@ -38,7 +40,7 @@ def _changed(actor: Actor, change: BulkChange, identifier: str) -> BulkResult:
     try:
         with writing():
             service = change.make(actor, identifier)
-            return BulkResult(identifier, service.status, service.tags)
+            return BulkResult(identifier, service.name, service.status, service.tags)
     except DomainError as error:
         return BulkResult(identifier, error=error)
     except (StaleDataError, OperationalError) as error:

@@ -8,6 +8,8 @@ from flask.testing import FlaskClient
 
 from tests.people import Person, data_of, error_of
 
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
 
 def bulk(person: Person, action: str, *ids: str, **more: Any) -> dict[str, Any]:
     body = {"action": action, "serviceIds": list(ids), **more}
@@ -146,6 +148,17 @@ class TestByThePages:
         assert 'href="/?q=o"' in answer.text
         assert f"/services/bulk?action=resume&amp;id={own['serviceId']}" in answer.text
         assert (status(alice, own), status(charlie, theirs)) == ("inactive", "active")
+
+    @on_sqlite
+    def test_more_than_fit_at_once_are_none_rather_than_some(
+        self, browser: FlaskClient, alice: Person
+    ) -> None:
+        service = alice.new_service()
+        ids = [service["serviceId"], *(str(number) for number in range(500))]
+        answer = browser.post("/services/bulk", data={"action": "suspend", "id": ids})
+        assert answer.status_code == 400
+        assert "at most 500" in answer.text
+        assert status(alice, service) == "active"
 
     def test_tags_that_are_wrong_are_kept_to_mend(
         self, browser: FlaskClient, alice: Person
