@@ -73,6 +73,9 @@ SUSPENDED_STATUS: dict[Family, Status] = {
     Family.SUBSCRIPTION: Status.SUSPENDED,
 }
 
+# In which the checks of a service run.
+CHECKED_STATUSES = (Status.ACTIVE, Status.MAINTENANCE)
+
 # Names from the ionicons set, which the CMS frontend draws.
 DEFAULT_ICONS: dict[ServiceType, str] = {
     ServiceType.API: "server-outline",

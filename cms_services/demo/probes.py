@@ -17,7 +17,12 @@ from cms_services.monitoring.health.models import (
 )
 from cms_services.monitoring.health.periods import Period, Standing, advanced
 from cms_services.monitoring.health.reporting import slowest
-from cms_services.monitoring.health.states import CheckState, ServiceState, after_result
+from cms_services.monitoring.health.states import (
+    CheckState,
+    ServiceState,
+    after_result,
+    health_columns,
+)
 from cms_services.monitoring.probes.declared import Check, declared_checks
 from cms_services.monitoring.probes.results import CheckResult, overall_status
 from cms_services.vocabulary import HealthStatus, Status
@@ -84,6 +89,7 @@ def _store_standing(
             service_status=service.status,
             checks=[check.to_document() for check in checks],
             states=state.to_document(),
+            **health_columns(state),
             status=standing.status,
             since=standing.since,
             known_until=None if state.until is None else datetime.fromtimestamp(state.until, UTC),

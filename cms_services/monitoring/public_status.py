@@ -15,6 +15,7 @@ from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.errors import NotFound
 from cms_services.extensions import reader
+from cms_services.monitoring.health.current import HEALTH_NOW, health_at
 from cms_services.monitoring.health.models import HealthPeriod, MonitoredService
 from cms_services.monitoring.health.overview import STATES, state_of
 from cms_services.monitoring.health.periods import (
@@ -109,7 +110,7 @@ def public_status(slug: str) -> PublicStatus | None:
             select(
                 service.id, service.status, service.updated_at, shown.key.label("key"), shown.name,
                 monitored.status.label("state"), monitored.since, monitored.known_until,
-                monitored.checked_at,
+                monitored.checked_at, HEALTH_NOW.label("health"),
             )
             .join(_SERVICES, service.id == shown.service_id)
             .outerjoin(_MONITORED, monitored.service_id == service.id)
@@ -118,7 +119,8 @@ def public_status(slug: str) -> PublicStatus | None:
                 service.project_id == page.project_id,
                 service.status != Status.CANCELLED,
             )
-            .order_by(shown.position)
+            .order_by(shown.position),
+            health_at(present),
         )
         .all()
     )  # fmt: skip

@@ -176,10 +176,11 @@ def fill(app: Flask, owner: Person, projects: dict[str, str]) -> None:
             | {"project_id": projects["north" if number < 2500 else "south"]}
             | {"name": f"Service {number:04}", "icon": "x", "type": "api", "start_date": present}
         )
+        status, until = "unhealthy" if number < 70 else "healthy", present + timedelta(hours=1)
         standings.append(
             {"service_id": service_id, "seen_version": 1, "service_status": "active"}
-            | {"status": "unhealthy" if number < 70 else "healthy", "since": present}
-            | {"checked_at": present, "known_until": present + timedelta(hours=1)}
+            | {"status": status, "since": present, "checked_at": present, "known_until": until}
+            | {"health": status, "health_until": until}
         )
     with app.app_context():
         db.session.execute(insert(Service), services)

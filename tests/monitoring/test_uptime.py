@@ -223,7 +223,7 @@ class TestWindows:
             synchronise(at(20))
         assert rows(app)[0].due_at is not None
         checked(app, {50: "unhealthy"})
-        assert data_of(alice.get(f"{path}/health"))["status"] == "unhealthy"
+        assert rows(app)[0].health == "unhealthy"
         data_of(alice.patch(path, json={"status": "active"}))
         with app.app_context():
             synchronise(at(80))

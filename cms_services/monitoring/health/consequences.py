@@ -9,9 +9,8 @@ from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.monitoring.health.neighbours import Neighbours, neighbours_of
-from cms_services.monitoring.health.synchronising import CHECKED
 from cms_services.monitoring.probes.declared import Check, declared_checks, declared_scrapes
-from cms_services.vocabulary import Status
+from cms_services.vocabulary import CHECKED_STATUSES, Status
 
 
 class Watching(StrEnum):
@@ -61,6 +60,6 @@ def consequences_of(
 
 
 def _watching(before: Status, after: Status) -> Watching:
-    if after in CHECKED:
-        return Watching.GOES_ON if before in CHECKED else Watching.BEGINS
-    return Watching.STOPS if before in CHECKED else Watching.RESTS
+    if after in CHECKED_STATUSES:
+        return Watching.GOES_ON if before in CHECKED_STATUSES else Watching.BEGINS
+    return Watching.STOPS if before in CHECKED_STATUSES else Watching.RESTS

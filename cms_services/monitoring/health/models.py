@@ -40,6 +40,11 @@ class MonitoredService(Model):
     status: Mapped[str] = mapped_column(WORD, default=HealthStatus.UNKNOWN)
     since: Mapped[datetime | None] = mapped_column(Moment)
     known_until: Mapped[datetime | None] = mapped_column(Moment)
+    # What the checks say, in maintenance too, and until when; current.py tells what that means.
+    health: Mapped[str] = mapped_column(
+        WORD, default=HealthStatus.UNKNOWN, server_default=HealthStatus.UNKNOWN
+    )
+    health_until: Mapped[datetime | None] = mapped_column(Moment)
     checked_at: Mapped[datetime | None] = mapped_column(Moment)
     response_time_ms: Mapped[float | None] = mapped_column(Double)
 

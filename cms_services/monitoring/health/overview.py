@@ -13,6 +13,7 @@ from cms_services.catalogue.models import Service
 from cms_services.clock import now
 from cms_services.database import AnyRow
 from cms_services.extensions import reader
+from cms_services.monitoring.health.current import HEALTH_NOW, health_at
 from cms_services.monitoring.health.models import MonitoredService
 from cms_services.monitoring.health.periods import MAINTENANCE
 from cms_services.monitoring.health.states import ServiceState
@@ -68,7 +69,7 @@ def overview(actor: Actor, project: str | None = None) -> list[ServiceStanding]:
     Cancelled ones don't count. Takes two statements however many there are.
     """
     present = now()
-    found = [_standing(row, present) for row in _rows(actor, project)]
+    found = [_standing(row, present) for row in _rows(actor, project, present)]
     found.sort(key=lambda each: (*_order(each, present), each.name, each.id))
     worst = [
         each.id
@@ -82,25 +83,24 @@ def overview(actor: Actor, project: str | None = None) -> list[ServiceStanding]:
 def states_of(actor: Actor) -> dict[str, str]:
     """The state of each service that overview() would show, by its row id, in one statement."""
     present = now()
-    return {row.id: state_of(row, present) for row in _rows(actor, None)}
+    return {row.id: state_of(row, present) for row in _rows(actor, None, present)}
 
 
 def state_of(row: AnyRow, present: datetime) -> str:
-    """The state of a service by its status and updated_at and, as `state`, the schedule's status.
-
-    Of that the row has since, known_until and checked_at too.
+    """The state of a service by its status and updated_at, its health, and, as `state`, the
+    schedule's status, of which the row has since, known_until and checked_at too.
     """
     return _state(row, present)[0]
 
 
-def _rows(actor: Actor, project: str | None) -> Sequence[AnyRow]:
+def _rows(actor: Actor, project: str | None, present: datetime) -> Sequence[AnyRow]:
     service, monitored = _SERVICES.c, _MONITORED.c
     query = (
         select(
             service.id, service.service_id, service.name, service.type, service.status,
             service.updated_at, _PROJECTS.c.name.label("project_name"),
             monitored.status.label("state"), monitored.since, monitored.known_until,
-            monitored.checked_at,
+            monitored.checked_at, HEALTH_NOW.label("health"),
         )
         .outerjoin(_PROJECTS, _PROJECTS.c.id == service.project_id)
         .outerjoin(_MONITORED, monitored.service_id == service.id)
@@ -109,8 +109,9 @@ def _rows(actor: Actor, project: str | None) -> Sequence[AnyRow]:
     if project is not None:
         query = query.where(_PROJECTS.c.name == project)
     if actor.is_admin:
-        return reader().execute(query).all()
-    return reader().execute(query.where(READABLE), {"readable": actor.own_id}).all()
+        return reader().execute(query, health_at(present)).all()
+    readable = {"readable": actor.own_id} | health_at(present)
+    return reader().execute(query.where(READABLE), readable).all()
 
 
 def _standing(row: AnyRow, present: datetime) -> ServiceStanding:
@@ -136,11 +137,13 @@ def _state(row: AnyRow, present: datetime) -> tuple[str, datetime | None, Silenc
         return HealthStatus.UNKNOWN, row.updated_at, Silence.NOT_RUNNING
     if row.checked_at is None:
         return HealthStatus.UNKNOWN, None, Silence.NEVER_CHECKED
-    if row.since is None or row.state == MAINTENANCE:
-        return HealthStatus.UNKNOWN, row.known_until, None
-    if row.known_until is not None and row.known_until < present:
-        return HealthStatus.UNKNOWN, row.known_until, Silence.OUT_OF_DATE
-    return row.state, row.since, None
+    if row.health == HealthStatus.UNKNOWN:
+        is_over = row.since is not None and row.known_until is not None
+        silence = Silence.OUT_OF_DATE if is_over and row.known_until <= present else None
+        return HealthStatus.UNKNOWN, row.known_until, silence
+    # Just after a maintenance its checks say what they said in it.
+    is_told = row.state != MAINTENANCE and row.since is not None
+    return row.health, row.since if is_told else row.known_until or row.updated_at, None
 
 
 def _order(standing: ServiceStanding, present: datetime) -> tuple[int, bool, datetime]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -26,6 +26,8 @@ from cms_services.monitoring.health.states import (
     CheckState,
     ServiceState,
     after_result,
+    health_columns,
+    moment_of,
     next_due,
 )
 from cms_services.monitoring.probes.results import CheckResult
@@ -136,7 +138,7 @@ def _take_in(
             Standing(row.status, row.since, row.known_until),
             status,
             finding.at,
-            finding.at if until is None else _moment(until),
+            finding.at if until is None else moment_of(until),
         )
         if period is not None:
             written.periods.append(
@@ -154,6 +156,7 @@ def _take_in(
         _given_back(row)
         | {
             "states": state.to_document(),
+            **health_columns(state),
             "due_at": _due_at(row, finding, state),
             "status": standing.status,
             "since": standing.since,
@@ -170,11 +173,14 @@ def _due_at(row: AnyRow, finding: Finding, state: ServiceState) -> datetime | No
     if row.due_at is None or row.due_at != finding.claimed.due_at:
         # A heartbeat came meanwhile, which is to be looked at.
         return row.due_at  # type: ignore[no-any-return]
-    return None if state.due is None else _moment(state.due)
+    return None if state.due is None else moment_of(state.due)
 
 
 def _given_back(row: AnyRow) -> dict[str, Any]:
-    kept = ("states", "due_at", "status", "since", "known_until", "checked_at", "response_time_ms")
+    kept = (
+        "states", "health", "health_until", "due_at", "status", "since", "known_until",
+        "checked_at", "response_time_ms",
+    )  # fmt: skip
     return {"id_": row.service_id} | {name: getattr(row, name) for name in kept}
 
 
@@ -280,7 +286,3 @@ def _write(written: _Written) -> None:
     hours = [written.hours[key] for key in sorted(written.hours)]
     add_up(connection, CheckHour.__table__, hours, greatest=("longest_ms",))  # type: ignore[arg-type]
     db.session.flush()
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=UTC)

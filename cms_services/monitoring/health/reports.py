@@ -1,7 +1,7 @@
 """Health as callers ask for it: the latest report, earlier ones, and what changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -15,6 +15,7 @@ from cms_services.clock import now
 from cms_services.database import AnyRow
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
+from cms_services.monitoring.health.current import HEALTH_NOW, health_at
 from cms_services.monitoring.health.models import (
     CheckHour,
     HealthChange,
@@ -51,7 +52,7 @@ class Health:
 
 
 def latest_health(actor: Actor, identifier: str) -> Health:
-    """What is known now; `unknown` where nothing was ever checked."""
+    """What is known now; current.py says what status that is."""
     return health_now(load_service(actor, identifier))
 
 
@@ -59,15 +60,18 @@ def health_now(service: Service) -> Health:
     """The same of a loaded service."""
     known = MonitoredService
     row = db.session.execute(
-        select(known.states, known.checked_at).where(known.service_id == service.id)
+        select(known.states, known.checked_at, HEALTH_NOW.label("health"))
+        .join(Service, Service.id == known.service_id)
+        .where(known.service_id == service.id),
+        health_at(now()),
     ).one_or_none()
     if row is None or row.checked_at is None:
         # Of an earlier version, or checked by hand without any check.
-        return newest_report(service.service_id, service.id)
-    status, checks = known_now(ServiceState.from_document(row.states), row.checked_at)
+        return replace(newest_report(service.service_id, service.id), status=HealthStatus.UNKNOWN)
+    _, checks = known_now(ServiceState.from_document(row.states), row.checked_at)
     return Health(
         service_id=service.service_id,
-        status=status,
+        status=row.health,
         checked_at=row.checked_at,
         response_time_ms=slowest(each["response_time_ms"] for each in checks),
         checks=checks,

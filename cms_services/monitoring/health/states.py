@@ -6,6 +6,7 @@ Moments are seconds since 1970 here, since they are kept in JSON.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from cms_services.monitoring.probes.declared import Check
@@ -106,6 +107,16 @@ class ServiceState:
         """When the first check or scrape is due."""
         dues = [each.due for each in self.checks.values() if each.due is not None]
         return min([*dues, *self.scrapes.values()], default=None)
+
+
+def moment_of(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def health_columns(state: ServiceState) -> dict[str, Any]:
+    """What a row of monitored_services says of the health, and until when."""
+    until = state.until
+    return {"health": state.status, "health_until": None if until is None else moment_of(until)}
 
 
 def after_result(state: CheckState, check: Check, result: CheckResult, at: float) -> CheckState:

@@ -7,7 +7,7 @@ and what events don't tell by comparing the versions of all.
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, func, insert, or_, select, update
@@ -20,10 +20,16 @@ from cms_services.monitoring.health.announcing import announce
 from cms_services.monitoring.health.models import HealthChange, HealthPeriod, MonitoredService
 from cms_services.monitoring.health.periods import MAINTENANCE, Period, Standing, advanced
 from cms_services.monitoring.health.schedule import SCRAPE
-from cms_services.monitoring.health.states import CheckState, ServiceState, paused
+from cms_services.monitoring.health.states import (
+    CheckState,
+    ServiceState,
+    health_columns,
+    moment_of,
+    paused,
+)
 from cms_services.monitoring.probes.declared import Check, declared_checks, declared_scrapes
 from cms_services.upserts import add_missing
-from cms_services.vocabulary import HealthStatus, Status
+from cms_services.vocabulary import CHECKED_STATUSES, HealthStatus, Status
 
 _SERVICES: Table = Service.__table__  # type: ignore[assignment]
 _TABLE: Table = MonitoredService.__table__  # type: ignore[assignment]
@@ -32,8 +38,6 @@ _BATCH = 250
 _LATEST_FIRST_SECONDS = 600.0
 # Events are numbered before they are committed, so some turn up behind later ones.
 _EVENTS_AGAIN = 500
-# Statuses in which checks run.
-CHECKED = (Status.ACTIVE, Status.MAINTENANCE)
 
 Chance = Callable[[], float]
 
@@ -165,7 +169,7 @@ def _after(
     config = service.config if isinstance(service.config, dict) else {}
     checks, scrapes = declared_checks(config), declared_scrapes(config)
     before = ServiceState.from_document(row.states) if row is not None else ServiceState()
-    pauses = row is not None and row.service_status not in CHECKED
+    pauses = row is not None and row.service_status not in CHECKED_STATUSES
     known = {} if row is None or pauses else {each["name"]: each for each in row.checks}
     state = ServiceState(dependencies=before.dependencies, announced=before.announced)
     # One moment within the interval for all of them, so that they run together.
@@ -192,7 +196,7 @@ def _after(
     cause = _why_unknown(service, checks)
     changes = [] if cause is None else _make_unknown(service, state, present, cause)
     standing, period = _standing(service, row, bool(checks), present)
-    due = state.due if service.status in CHECKED else None
+    due = state.due if service.status in CHECKED_STATUSES else None
     values = {
         "service_id": service.id,
         "seen_version": service.version,
@@ -200,7 +204,8 @@ def _after(
         "checks": [each.to_document() for each in checks]
         + [each.to_document() | {"type": SCRAPE} for each in scrapes],
         "states": state.to_document(),
-        "due_at": None if due is None else datetime.fromtimestamp(due, tz=UTC),
+        **health_columns(state),
+        "due_at": None if due is None else moment_of(due),
         "status": standing.status,
         "since": standing.since,
         "known_until": standing.until,
@@ -210,7 +215,7 @@ def _after(
 
 def _why_unknown(service: AnyRow, checks: Sequence[Check]) -> str | None:
     """Why nothing can be known of a service's health; None where it can, or in maintenance."""
-    if service.status not in CHECKED:
+    if service.status not in CHECKED_STATUSES:
         return f"The service is {service.status}"
     if service.status == Status.ACTIVE and not checks:
         return "No checks are declared"
