@@ -177,6 +177,29 @@ def remove_second_factor(actor: Actor, user_id: str) -> AnyResponse:
     return _to_user(user_id)
 
 
+@admin_pages.get("/admin/users/<user_id>/password")
+@signed_in_page(Permission.USERS_MANAGE)
+def password_form(actor: Actor, user_id: str) -> str:
+    with reading():
+        return _question("admin/password.html", actor, user_id, refusal=Refusal())
+
+
+@admin_pages.post("/admin/users/<user_id>/password")
+@signed_in_page(Permission.USERS_MANAGE)
+def set_password(actor: Actor, user_id: str) -> AnyResponse:
+    try:
+        with writing():
+            found = accounts.get_user(user_id, for_change=True)
+            read = read_form(UserChange, {"password": request.form.get("password", "")})
+            accounts.update_user(actor, found, read)
+    except REFUSALS as error:
+        refusal = refusal_of(error)
+        with reading():
+            return refusal.page(_question("admin/password.html", actor, user_id, refusal=refusal))
+    say(_("Password changed"))
+    return _to_user(user_id)
+
+
 @admin_pages.get("/admin/users/<user_id>/tokens/<token_id>/revoke")
 @signed_in_page(Permission.USERS_MANAGE)
 def token_form(actor: Actor, user_id: str, token_id: str) -> str:

@@ -112,6 +112,9 @@ PAGES = (
     Shown("admin-user", lambda company: f"/admin/users/{_mara(company)}", "admin"),
     Shown("admin-user-new", "/admin/users/new", "admin"),
     Shown("admin-user-end", lambda company: f"/admin/users/{_mara(company)}/end", "admin"),
+    Shown(
+        "admin-user-password", lambda company: f"/admin/users/{_mara(company)}/password", "admin"
+    ),
     Shown("admin-invitations", "/admin/invitations", "admin"),
     Shown("admin-invite", "/admin/invitations/new", "admin"),
     Shown("audit", "/audit"),

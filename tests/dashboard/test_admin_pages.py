@@ -91,6 +91,25 @@ class TestAnAccount:
         assert wrong.status_code == 400
         assert 'id="role-wrong"' in wrong.text and 'id="name-wrong"' in wrong.text
 
+    def test_its_password_is_set_anew(
+        self, browser: FlaskClient, client: FlaskClient, admin: Person, alice: Person
+    ) -> None:
+        path = f"/admin/users/{alice.user_id}"
+        assert f'href="{path}/password"' in browser.get(path).text
+        assert "sign-in ends at once" in browser.get(f"{path}/password").text
+        weak = browser.post(f"{path}/password", data={"password": "short"})
+        assert weak.status_code == 400
+        assert 'id="password-wrong"' in weak.text
+        assert data_of(alice.get("/api/auth/me"))
+        assert led_to(browser.post(f"{path}/password", data={"password": NEW_PASSWORD})) == path
+        assert alice.get("/api/auth/me").status_code == 401
+        given = {"email": alice.email, "password": NEW_PASSWORD}
+        assert client.post("/login", data=given).status_code == 303
+        own = f"/admin/users/{admin.user_id}"
+        assert f"{own}/password" not in browser.get(own).text
+        refused = browser.post(f"{own}/password", data={"password": NEW_PASSWORD})
+        assert refused.status_code == 403
+
     def test_another_admins_change_meanwhile_stays(
         self, browser: FlaskClient, admin: Person, alice: Person
     ) -> None:

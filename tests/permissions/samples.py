@@ -474,6 +474,12 @@ PAGE_SAMPLES: dict[str, Sample] = {
         for method in ("GET", "POST")
         for what in ("sign-ins/end", "second-factor/remove")
     },
+    "GET /admin/users/{userId}/password": of_user(),
+    "POST /admin/users/{userId}/password": made(
+        lambda world: Ask(
+            {"userId": world.person(Caller.OTHER_USER).user_id}, form={"password": NEW_PASSWORD}
+        )
+    ),
     **{
         f"{method} /admin/users/{{userId}}/tokens/{{tokenId}}/revoke": of_user(
             lambda world, somebody: Ask({"tokenId": world.personal_token(somebody)})
