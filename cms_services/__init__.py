@@ -21,6 +21,7 @@ from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.legacy.endpoint import init_legacy
 from cms_services.own_log.configuration import configure_logging
+from cms_services.php.sign_ins import PhpSignIns
 from cms_services.revocations import Revocations
 from cms_services.settings import Settings, load_settings
 from cms_services.shared_redis import SharedRedis
@@ -54,6 +55,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     redis = SharedRedis(settings.redis_url)
     app.extensions["cms_services.revocations"] = Revocations(redis)
     app.extensions["cms_services.bell"] = Bell(redis)
+    app.extensions["cms_services.php_sign_ins"] = PhpSignIns(settings)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)

@@ -33,6 +33,8 @@ class Actor:
     scopes: frozenset[str] | None = None
     session_id: str | None = None
     service_id: str | None = None
+    # Whether the caller came by a session of the PHP CMS.
+    by_php_session: bool = False
     # Whether a second factor is asked of this account, which has none yet.
     lacks_second_factor: bool = False
     request_id: str | None = None

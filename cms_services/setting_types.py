@@ -4,10 +4,11 @@ import base64
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from marshmallow import ValidationError
 from marshmallow import fields as take
@@ -167,6 +168,42 @@ class Listeners(CommaList):
             if not whole or parts.path or parts.query or parts.fragment or parts.username:
                 raise ValidationError("Not an address to listen on.")
         return given
+
+
+@dataclass(frozen=True)
+class SessionFiles:
+    """The folder of PHP's session files, and how many levels of folders they are below."""
+
+    folder: Path
+    depth: int
+
+
+@dataclass(frozen=True)
+class SessionRedis:
+    """The Redis of PHP's sessions, and what their keys begin with."""
+
+    url: str
+    prefix: str
+
+
+class SessionPlace(take.Field[SessionFiles | SessionRedis]):
+    """Where PHP's sessions are: files: with a `session.save_path` behind it, or a URL of Redis.
+
+    The URL's query may hold the `prefix` that phpredis was given.
+    """
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> SessionFiles | SessionRedis:
+        files = re.fullmatch(r"files:(?:([0-9]);(?:[0-7]{3,4};)?)?(/[^\0]*)", str(value))
+        if files is not None:
+            return SessionFiles(Path(files[2]), int(files[1] or 0))
+        parts = urlsplit(str(value))
+        place = parts.hostname if parts.scheme in ("redis", "rediss") else parts.path
+        if parts.scheme not in ("redis", "rediss", "unix") or not place:
+            raise ValidationError("Neither a folder nor Redis.")
+        port_of(str(value))
+        query = dict(parse_qsl(parts.query))
+        prefix = query.pop("prefix", "PHPREDIS_SESSION:")
+        return SessionRedis(parts._replace(query=urlencode(query)).geturl(), prefix)
 
 
 def port_of(url: str) -> int | None:

@@ -28,6 +28,9 @@ from cms_services.setting_types import (
     Origins,
     RateLimits,
     Secrets,
+    SessionFiles,
+    SessionPlace,
+    SessionRedis,
     SiteUrl,
     Switch,
     Words,
@@ -45,6 +48,10 @@ _DURATION = "a number with a unit, such as 30m, 24h or 7d, from 1m to 3650d"
 _LEAST_IDLE = timedelta(minutes=5)
 _DAYS = "a number of days from 1 to 3650"
 _LIMITS = "limits such as 10 per minute; 100 per 2 hours"
+# RFC 6265, section 4.1.1, save for what PHP would change in a name.
+_COOKIE_NAME = r"(?!(?:__Host-)?cms_session\Z)[A-Za-z0-9!#$%&'*+^`|~_-]{1,100}\Z"
+_PATH_IN_SESSION = r"(?=.{1,200}\Z)[^.\s]+(?:\.[^.\s]+)*\Z"
+_PAGE = r"(?:https?://[^\s/?#\\]+(?:[/?#][!-~]*)?|/(?![/\\])[!-~]*)\Z"
 _HOST_NAME = r"(?:[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45})\Z"
 _VISIBLE = r"[!-~]+\Z"
 _LOG_TARGETS = r"(?:https?|syslog|syslog\+tcp)://[^\s/?#]+"
@@ -187,6 +194,49 @@ class Settings:
         "http",
         "http or always-200",
         "HTTP status of a services.php answer that reports an error.",
+    )
+    php_sessions: SessionFiles | SessionRedis | None = _setting(
+        "PHP_SESSIONS",
+        SessionPlace(),
+        None,
+        "files:<folder>, files:<depth>;<folder> or a URL that begins with redis://, rediss:// or "
+        "unix://",
+        "Sessions of the PHP CMS: who is signed in there is here too. Default: none.",
+    )
+    php_session_cookie: str = _setting(
+        "PHP_SESSION_COOKIE",
+        take.String(validate=Regexp(_COOKIE_NAME)),
+        "PHPSESSID",
+        "the name of a cookie, but not cms_session",
+        "Cookie of PHP_SESSIONS, as session.name says it to PHP.",
+    )
+    php_session_user: str = _setting(
+        "PHP_SESSION_USER",
+        take.String(validate=Regexp(_PATH_IN_SESSION)),
+        "user.id",
+        "names separated by dots",
+        "Where the id of the account stands within a PHP session.",
+    )
+    php_session_lifetime: timedelta = _setting(
+        "PHP_SESSION_LIFETIME",
+        Duration(),
+        timedelta(minutes=24),
+        _DURATION,
+        "How long a PHP session lasts without a request, as session.gc_maxlifetime says it to PHP.",
+    )
+    php_session_format: str = _setting(
+        "PHP_SESSION_FORMAT",
+        take.String(validate=OneOf(["auto", "php", "php_serialize", "php_binary"])),
+        "auto",
+        "auto, php, php_serialize or php_binary",
+        "How PHP writes sessions: its session.serialize_handler.",
+    )
+    php_logout_url: str | None = _setting(
+        "PHP_LOGOUT_URL",
+        take.String(validate=Regexp(_PAGE)),
+        None,
+        "a URL, or a path such as /logout.php",
+        "Page of the PHP CMS for signing out, where Sign out leads whom its session brought.",
     )
     registration: str = _setting(
         "REGISTRATION",

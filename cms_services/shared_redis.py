@@ -29,12 +29,17 @@ class Heard(Enum):
 
 
 class SharedRedis:
-    """One Redis for all nodes, where one is set."""
+    """One Redis for all nodes, where one is set.
 
-    def __init__(self, url: str | None) -> None:
+    `without` tells the log what is so while it does not answer.
+    """
+
+    def __init__(self, url: str | None, without: str = "the database alone is asked") -> None:
         self.url = url
+        self._without = without
         self._redis = _connected(url, _TIMEOUT_SECONDS) if url else None
         self._quiet_until = 0.0
+        self._is_lost = False
 
     def ask(self, question: Callable[[Redis], T], *, at_any_time: bool = False) -> T | None:
         """What Redis answers; None where it does not, or is none, or is left alone.
@@ -44,10 +49,12 @@ class SharedRedis:
         if self._redis is None or (time.monotonic() < self._quiet_until and not at_any_time):
             return None
         try:
-            return question(self._redis)
+            answer = question(self._redis)
         except RedisError as error:
             self._pause(error)
             return None
+        self._is_lost = False
+        return answer
 
     def hear(self, channel: str) -> Iterator[Heard]:
         """What comes by a channel, without end. Nothing comes where there is no Redis."""
@@ -64,7 +71,10 @@ class SharedRedis:
                 time.sleep(_PAUSE_SECONDS)
 
     def _pause(self, error: RedisError) -> None:
-        log.warning("redis does not answer; the database alone is asked", reason=str(error))
+        # Once, not after every pause.
+        if not self._is_lost:
+            log.warning(f"redis does not answer; {self._without}", reason=str(error))
+        self._is_lost = True
         self._quiet_until = time.monotonic() + _PAUSE_SECONDS
 
 

@@ -15,7 +15,7 @@ from cms_services.accounts.tokens import (
     session_of_refresh_token,
 )
 from cms_services.actor import Actor
-from cms_services.errors import NotFound, TokenRevoked
+from cms_services.errors import Conflict, NotFound, TokenRevoked
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Permission
@@ -91,6 +91,8 @@ def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
     answer=schemas.SignedOutOut,
 )
 def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
+    if actor.by_php_session:
+        raise Conflict("This is a session of the PHP CMS. Sign out there.")
     if actor.session_id is not None:
         sessions.end_session(actor, actor.own_id, actor.session_id)
     sent = body["refresh_token"]

@@ -29,6 +29,7 @@ def record(
     changes: dict[str, Any] | None = None,
 ) -> None:
     """Add an entry to the caller's transaction. `changes` must carry no secret."""
+    came_by = {"by": "PHP session"} if actor.by_php_session else {}
     entry = {
         "at": now(),
         "action": action.value,
@@ -38,7 +39,7 @@ def record(
         "target_id": target_id,
         "owner_id": owner_id,
         # As it will read back, since its code is over that.
-        "changes": orjson.loads(orjson.dumps(changes or {})),
+        "changes": orjson.loads(orjson.dumps(came_by | (changes or {}))),
         "request_id": actor.request_id,
         "address": actor.address,
     }

@@ -14,7 +14,7 @@ from cms_services.accounts.sign_in import CheckedPassword, checked_before, renew
 from cms_services.actor import ANONYMOUS, Actor
 from cms_services.clock import now
 from cms_services.dashboard.guards import path_within
-from cms_services.errors import DomainError, Unauthenticated, ValidationFailed
+from cms_services.errors import Conflict, DomainError, Unauthenticated, ValidationFailed
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Permission
@@ -86,6 +86,8 @@ def logout() -> AnyResponse:
         with writing():
             end_session(actor, actor.own_id, actor.session_id)
     sign_out()
+    if resolve_anew().by_php_session:
+        return _to_sign_out_of_php()
     return redirect(url_for("signing_in_pages.login_page"), 303)
 
 
@@ -205,6 +207,17 @@ def _signed_in(checked: CheckedPassword, code: str | None) -> AnyResponse:
         begun = begin_session_of(_nobody(), checked, code).id
     sign_in(begun)
     return redirect(_wanted_page(), 303)
+
+
+def _to_sign_out_of_php() -> AnyResponse:
+    """On to the page of the PHP CMS that ends its session. Raises Conflict where none is told.
+
+    Not by a redirect: a form of ours may be led to our own pages alone (form-action).
+    """
+    address = current_settings().php_logout_url
+    if address is None:
+        raise Conflict("You are signed in by the session of your CMS. Sign out there.")
+    return Response(headers={"Refresh": f"0; url={address}"})
 
 
 def _wanted_page() -> str:

@@ -1,7 +1,9 @@
-"""Who is calling: one actor from a session cookie, a JWT, a personal or an ingest token."""
+"""Who is calling: one actor from our session cookie or PHP's, a JWT, or a token."""
+
+from urllib.parse import unquote
 
 import structlog
-from flask import Flask, Response, g, request, session
+from flask import Flask, Response, current_app, g, request, session
 from flask_login import UserMixin, current_user, login_user, logout_user
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -9,6 +11,7 @@ from cms_services.accounts.personal_tokens import PERSONAL_TOKEN_PREFIX, actor_o
 from cms_services.accounts.sessions import (
     Credential,
     SignedIn,
+    actor_of_php_user,
     end_replaced_session,
     note_use,
     recognise,
@@ -19,6 +22,7 @@ from cms_services.clock import now
 from cms_services.errors import Unauthenticated
 from cms_services.extensions import login_manager
 from cms_services.monitoring.ingest_tokens import INGEST_TOKEN_PREFIX, actor_of_ingest_token
+from cms_services.php.sign_ins import PhpSignIns
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.web.transactions import writing
@@ -119,7 +123,7 @@ def _resolve() -> Actor:
     if token is None:
         user = current_user._get_current_object()
         if not isinstance(user, SignedInUser):
-            return ANONYMOUS
+            return _actor_of_php_session() or ANONYMOUS
         g.credential = user.signed_in.credential
         return user.signed_in.actor
     if token.startswith(INGEST_TOKEN_PREFIX):
@@ -130,6 +134,23 @@ def _resolve() -> Actor:
         signed_in = signed_in_by_token(token, current_signing_keys())
         actor, g.credential = signed_in.actor, signed_in.credential
     return actor
+
+
+def _actor_of_php_session() -> Actor | None:
+    """Who is signed in to the PHP CMS by the cookie that the request has of it."""
+    cookie = request.cookies.get(current_settings().php_session_cookie)
+    if cookie is None:
+        return None
+    # PHP sends a comma of an id as %2C.
+    sign_in = _php_sign_ins().recognise(unquote(cookie))
+    actor = None if sign_in is None else actor_of_php_user(sign_in.user_id)
+    if actor is not None:
+        g.php_sign_in = sign_in
+    return actor
+
+
+def _php_sign_ins() -> PhpSignIns:
+    return current_app.extensions["cms_services.php_sign_ins"]  # type: ignore[no-any-return]
 
 
 def _lasts(signed_in: SignedIn) -> bool:
@@ -150,4 +171,7 @@ def _note_use(response: Response) -> Response:
                 note_use(credential)
         except SQLAlchemyError:
             log.warning("the use of a session or token could not be noted", exc_info=True)
+    php_sign_in = g.get("php_sign_in")
+    if php_sign_in is not None and php_sign_in.is_due:
+        _php_sign_ins().renew(php_sign_in)
     return response

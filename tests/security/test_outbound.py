@@ -407,7 +407,10 @@ CLIENTS: dict[str, set[str]] = {
     # Those beside the one client call what the operator has set, and nobody else can.
     "aiohttp": {"outbound.py", "monitoring/metrics/prometheus_api.py"},
     "smtplib": {"mail/delivery.py"},
-    "redis": {"api/status.py", "revocations.py", "shared_redis.py", "web/limits.py"},
+    "redis": {
+        *("api/status.py", "revocations.py", "shared_redis.py", "web/limits.py"),
+        "php/session_stores.py",
+    },
     # Each gets a relay, or an address, that the policy permitted.
     "psycopg": {"monitoring/probes/database_checks.py"},
     "pymysql": {"monitoring/probes/database_checks.py"},
