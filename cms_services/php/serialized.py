@@ -34,9 +34,12 @@ _BEGINNING = re.compile(
     |r:(?P<copy>[0-9]{1,10});""",
     re.VERBOSE,
 )
+_OBJECTS = frozenset({"object", "enum", "custom"})
 _KEYS = frozenset({"integer", "text", "escaped"})
 _LENGTH = re.compile(rb"([0-9]{1,10}):\{")
 _ESCAPED = re.compile(rb"\\([0-9a-fA-F]{2})|[^\\]", re.DOTALL)
+# Anonymous ones, whose names hold more, can't be serialized.
+_CLASS = re.compile(rb"[A-Za-z0-9_\\\x7f-\xff]+\Z")
 _INT64 = range(-(2**63), 2**63)
 
 # A value, how many there are in it with itself, and in how many levels, repeated ones too.
@@ -86,6 +89,8 @@ class Reader:
         self._depth = 0
         # Values by their number, as references name them; None for one that is being read.
         self._numbered: list[_Measured | None] = []
+        # The numbers, from 0, of those that are objects.
+        self._objects: set[int] = set()
         # How many numbers are certain: a custom serialization may have used up some.
         self._certain: int | None = None
 
@@ -107,21 +112,26 @@ class Reader:
 
     def _next(self) -> _Measured:
         kind, begun = self._begin()
+        if kind == "reference":
+            return self._referred(int(begun))
+        number = len(self._numbered)
+        if kind in _OBJECTS:
+            self._objects.add(number)
         if kind in _SCALARS:
             measured = (_SCALARS[kind](self, begun), 1, 0)
             self._numbered.append(measured)
             return measured
-        if kind == "reference":
-            return self._referred(int(begun))
         if kind == "copy":
+            # Unlike with R, this place has a number too, and what it stands for is an object.
+            if int(begun) - 1 not in self._objects:
+                raise Unreadable("A reference to what is no object.")
+            self._objects.add(number)
             copied = self._referred(int(begun))
-            # Unlike with R, this place has a number too.
             self._numbered.append(copied)
             return copied
-        number = len(self._numbered)
         self._numbered.append(None)
         if kind == "object":
-            self._text(begun, b'":')
+            self._class_name(begun)
             begun = self._match(_LENGTH)
         nested = self._numbered[number] = self._nested(int(begun), kind == "object")
         return nested
@@ -181,8 +191,13 @@ class Reader:
         self._expect(b'";')
         return text.decode("utf-8", "surrogateescape")
 
+    def _class_name(self, length: bytes) -> None:
+        if _CLASS.match(self.take(int(length))) is None:
+            raise Unreadable("Not the name of a class.")
+        self._expect(b'":')
+
     def _custom(self, length: bytes) -> Value:
-        self._text(length, b'":')
+        self._class_name(length)
         self.take(int(self._match(_LENGTH)))
         self._expect(b"}")
         if self._certain is None:
@@ -221,7 +236,10 @@ _SCALARS: dict[str, Callable[[Reader, bytes], Any]] = {
 
 
 def _plain_name(name: int | str) -> int | str:
-    """A property's name without the class that PHP writes before it."""
-    if isinstance(name, str) and name.startswith("\0"):
-        return name[1:].partition("\0")[2]
-    return name
+    """A property's name without the class, or the asterisk, that PHP writes before it."""
+    if not isinstance(name, str) or not name.startswith("\0"):
+        return name
+    owner, mark, plain = name[1:].partition("\0")
+    if not owner or not mark:
+        raise Unreadable("Not the name of a property.")
+    return plain

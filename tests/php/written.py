@@ -44,9 +44,21 @@ function written($handler, $value) {
     ini_set('session.serialize_handler', $handler);
     session_start(); $_SESSION = $value; $text = session_encode(); session_abort(); return $text;
 }
+function user_id($handler, $data) {
+    ini_set('session.serialize_handler', $handler);
+    session_start(); $_SESSION = [];
+    try { $read = session_decode($data); } catch (Throwable $error) { $read = false; }
+    $user = is_array($_SESSION) && $read ? $_SESSION['user'] ?? null : null;
+    if (session_status() == PHP_SESSION_ACTIVE) session_abort();
+    return json_encode(is_array($user) ? $user['id'] ?? null : null);
+}
 ob_start();
 while (($line = fgets(STDIN)) !== false) {
-    [$handler, $value] = json_decode($line, true);
+    [$handler, $value, $data] = json_decode($line, true);
+    if ($data !== null) {
+        fwrite(STDOUT, base64_encode(user_id($handler, base64_decode($data))) . "\n");
+        continue;
+    }
     if ($value === 'ZOO') $value = zoo();
     if ($value === 'SMALL') $value = small();
     fwrite(STDOUT, base64_encode($handler ? written($handler, $value) : serialize($value)) . "\n");
@@ -67,9 +79,15 @@ class Php:
         """A session with these variables, or with those of ZOO or SMALL."""
         return self._ask(session_format, variables)
 
-    def _ask(self, handler: str | None, value: Any) -> bytes:
+    def user_id(self, session_format: str, session: bytes) -> Any:
+        """What PHP finds at user.id of a session; None where it can't be read."""
+        data = base64.b64encode(session).decode()
+        answer = self._ask(session_format, None, data)
+        return json.loads(answer) if answer else None
+
+    def _ask(self, handler: str | None, value: Any, data: str | None = None) -> bytes:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([handler, value]).encode() + b"\n")
+        self._process.stdin.write(json.dumps([handler, value, data]).encode() + b"\n")
         self._process.stdin.flush()
         return base64.b64decode(self._process.stdout.readline())
 
