@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -167,6 +167,14 @@ class Listeners(CommaList):
             if not whole or parts.path or parts.query or parts.fragment or parts.username:
                 raise ValidationError("Not an address to listen on.")
         return given
+
+
+class Instant(take.Field[datetime]):
+    """A day, or a time as 2030-01-31T12:00:00Z is; in UTC where it says nothing else."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        moment = datetime.fromisoformat(str(value))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def port_of(url: str) -> int | None:
