@@ -23,6 +23,7 @@ _FRONT = """
 daemon off; {user} worker_processes 1; pid {folder}/front.pid; error_log {folder}/front.log;
 events {{}}
 http {{
+  access_log {folder}/php-access.log;
   client_body_temp_path {folder}/f1; proxy_temp_path {folder}/f2; fastcgi_temp_path {folder}/f3;
   uwsgi_temp_path {folder}/f4; scgi_temp_path {folder}/f5;
   include {folder}/cutover.conf;
@@ -90,6 +91,10 @@ class Front:
 
     def log_lines(self) -> list[str]:
         return (self.folder / "front-access.log").read_text().splitlines()
+
+    def php_log(self) -> str:
+        """What reached PHP from the application, and by copies."""
+        return (self.folder / "php-access.log").read_text()
 
     def write(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Write the configuration by the command."""
@@ -176,10 +181,8 @@ def cutover(
 
 
 def echoing_script(folder: Path) -> Path:
-    """A services.php that tells what reached it, with bodies as they came."""
+    """A services.php that tells what reached it."""
     folder.mkdir(parents=True, exist_ok=True)
-    # PHP would take parts of a form apart, and forget how they came.
-    (folder / ".user.ini").write_text("enable_post_data_reading = Off\n")
     script = folder / "services.php"
     shutil.copy(ECHO, script)
     return script

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,12 +15,21 @@ from tests.cutover.rig import FORM, Front, cutover, echoing_script, send, side_o
 from tests.php_cms.running import PhpCms
 from tests.processes.servers import Reply, eventually, free_port
 
-BINARY = bytes(range(256)) * 12_000
+# PHP takes files of 2 MiB.
+BINARY = bytes(range(256)) * 6_000
 PARTS = (
     b'--xyz\r\nContent-Disposition: form-data; name="upload"\r\n\r\n1\r\n'
     b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="\xff.bin"\r\n'
-    b"Content-Type: application/octet-stream\r\n\r\n" + BINARY + b"\r\n--xyz--\r\n"
+    b"Content-Type: application/octet-stream\r\n\r\n" + BINARY + b"\r\n"
+    b'--xyz\r\nContent-Disposition: form-data; name="more"; filename="x"\r\n\r\n'
+    + BINARY[::-1]
+    + b"\r\n--xyz--\r\n"
 )
+# What PHP makes of it.
+FILES = {
+    "file": hashlib.sha256(BINARY).hexdigest(),
+    "more": hashlib.sha256(BINARY[::-1]).hexdigest(),
+}
 MULTIPART = "multipart/form-data; boundary=xyz"
 
 
@@ -78,7 +88,10 @@ class TestUnchanged:
         query = "/services.php?a%5Bb%5D=1&caf%E9=%00&upload=%c3"
         plain, passed = both(front, "POST", query, body, sent, chunked=chunked)
         told = json.loads(passed.body)
-        assert told["sha256"] == hashlib.sha256(body).hexdigest()
+        if kind == MULTIPART:
+            assert told["files"] == FILES
+        else:
+            assert told["sha256"] == hashlib.sha256(body).hexdigest()
         assert told["length"] == len(body)
         assert told["type"] == kind
         assert told["query"] == query.partition("?")[2]
@@ -122,7 +135,6 @@ class TestUnchanged:
             "second=2; path=/; HttpOnly",
         ]
         assert passed.headers["X-Old-Header"] == "M\xfcller"
-        assert "X-Hop" not in passed.headers
         assert "X-Frame-Options" not in passed.headers
         for status in (201, 204, 302, 304, 404, 418, 500):
             plain, passed = both(front, "GET", f"/services.php?upload&status={status}")
@@ -146,7 +158,8 @@ class TestUnchanged:
         for chunked in (False, True):
             sent = {"Content-Type": MULTIPART}
             reply = front.send("POST", "/services.php", PARTS, sent, chunked=chunked)
-            assert json.loads(reply.body)["sha256"] == hashlib.sha256(PARTS).hexdigest()
+            assert len(PARTS) > 3_000_000
+            assert json.loads(reply.body)["files"] == FILES
 
 
 class TestRefused:
@@ -219,27 +232,74 @@ class TestTheTableChanges:
         finally:
             front.table_file.write_text(good)
 
+    def test_bytes_and_the_connections_own_headers(self, front: Front) -> None:
+        """Both as they are on the wire, which a web server would have put in order."""
+        with (
+            as_php(front) as listener,
+            socket.create_connection(("127.0.0.1", front.server.port), 20) as client,
+        ):
+            head = (
+                "POST /services.php?upload&q=%2f+x HTTP/1.1\r\nHost: cms.example:81\r\n"
+                f"Content-Type: {MULTIPART}\r\nContent-Length: {len(PARTS)}\r\n"
+                "Connection: close\r\nExpect: 100-continue\r\nCookie: a=1; b=\xe9\r\n\r\n"
+            )
+            client.sendall(head.encode("latin-1"))
+            assert client.recv(100).startswith(b"HTTP/1.1 100")
+            client.sendall(PARTS)
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as received:
+                lines = [line.rstrip() for line in iter(received.readline, b"\r\n")]
+                body = received.read(len(PARTS))
+                connection.sendall(
+                    b"HTTP/1.1 299 Very Odd\r\nTransfer-Encoding: chunked\r\n"
+                    b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
+                    b"Set-Cookie: a=1\r\nSet-Cookie: b=2, c\r\n\r\n3\r\n\x00\xff\n\r\n0\r\n\r\n"
+                )
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+        assert lines[0] == b"POST /services.php?upload&q=%2f+x HTTP/1.1"
+        assert b"Host: cms.example:81" in lines
+        assert b"Cookie: a=1; b=\xe9" in lines
+        assert not [line for line in lines if line.lower().startswith((b"expect", b"transfer"))]
+        assert body == PARTS
+        # The interim answer may come twice.
+        answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        head_of_answer, _, rest = answer.partition(b"\r\n\r\n")
+        assert head_of_answer.startswith(b"HTTP/1.1 299 Very Odd\r\n")
+        assert b"Set-Cookie: a=1\r\nSet-Cookie: b=2, c" in head_of_answer
+        assert b"X-Hop" not in head_of_answer and b"Keep-Alive" not in head_of_answer
+        assert b"\x00\xff\n" in rest
+
     def test_one_that_breaks_off_is_told_and_asked_once(self, front: Front) -> None:
-        good = front.table_file.read_text()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            broken = yaml.safe_load(good) | {"php": f"http://127.0.0.1:{listener.getsockname()[1]}"}
-            try:
-                front.table_file.write_text(yaml.safe_dump(broken))
-                with socket.create_connection(("127.0.0.1", front.server.port), 20) as client:
-                    client.sendall(
-                        b"POST /services.php?upload HTTP/1.1\r\nHost: x\r\n"
-                        b"Connection: close\r\nContent-Length: 3\r\n\r\na=1"
-                    )
-                    connection, _ = listener.accept()
-                    assert connection.recv(1)
-                    connection.close()
-                    answer = b""
-                    while piece := client.recv(65536):
-                        answer += piece
-                assert answer.startswith(b"HTTP/1.1 502")
-                assert b"UPSTREAM_ERROR" in answer
-                listener.settimeout(0.2)
-                with pytest.raises(TimeoutError):
-                    listener.accept()
-            finally:
-                front.table_file.write_text(good)
+        with as_php(front) as listener:
+            with socket.create_connection(("127.0.0.1", front.server.port), 20) as client:
+                client.sendall(
+                    b"POST /services.php?upload HTTP/1.1\r\nHost: x\r\n"
+                    b"Connection: close\r\nContent-Length: 3\r\n\r\na=1"
+                )
+                connection, _ = listener.accept()
+                assert connection.recv(1)
+                connection.close()
+                answer = b""
+                while piece := client.recv(65536):
+                    answer += piece
+            assert answer.startswith(b"HTTP/1.1 502")
+            assert b"UPSTREAM_ERROR" in answer
+            listener.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                listener.accept()
+
+
+@contextmanager
+def as_php(front: Front) -> Iterator[socket.socket]:
+    """A listener that the table has as PHP for a while."""
+    good = front.table_file.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        php = {"php": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        front.table_file.write_text(yaml.safe_dump(yaml.safe_load(good) | php))
+        try:
+            yield listener
+        finally:
+            front.table_file.write_text(good)

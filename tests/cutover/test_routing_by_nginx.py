@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from click.testing import CliRunner
 
+from cms_services.commands.cutover import cutover_group
 from cms_services.legacy.routes import read_table
-from tests.cutover.rig import FORM, Front, cutover, run, side_of
+from tests.cutover.rig import FORM, Front, cutover, side_of
 from tests.php_cms.running import PhpCms
 from tests.processes.servers import eventually
 
@@ -108,8 +110,8 @@ class TestEachWayToNameAnAction:
     ) -> None:
         reply = front.send("GET", f"/services.php?{query}")
         assert side_of(reply) == side
-        told = run(front.folder, "cutover", "check", str(front.table_file), "--query", query)
-        assert told.returncode == 0, told.stderr
+        told = CliRunner().invoke(cutover_group, ["check", str(front.table_file), "--query", query])
+        assert told.exit_code == 0, told.output
         by_nginx = re.search(r"side=(\w+)", front.log_lines()[-1])
         assert by_nginx is not None
         looks = "nginx sends it to the application" in told.stdout
@@ -192,29 +194,39 @@ class TestProjects:
 
 
 class TestMirror:
-    def test_a_read_reaches_the_other_side_too_and_is_not_counted_there(self, front: Front) -> None:
-        before = front.server.stdout.count('services.php getService"')
+    def test_a_read_reaches_the_other_side_too(self, front: Front) -> None:
+        def answered() -> int:
+            return front.server.stdout.count('services.php getService"')
+
+        before = answered()
         assert side_of(front.send("GET", "/services.php?getService=1&serviceId=12")) == "php"
-        eventually(
-            lambda: front.server.stdout.count('services.php getService"') == before + 1,
-            "the application has the copy",
-        )
-        asked = len(front.log_lines())
-        reply = front.send("GET", "/services.php?getServices=1", None, {"X-CMS-Mirror": "1"})
+        eventually(lambda: answered() == before + 1, "the application has the copy")
+        reply = front.send("GET", "/services.php?getServices=1&_=77001")
         assert side_of(reply) == "flask"
-        eventually(lambda: len(front.log_lines()) > asked, "nginx has logged it")
+        eventually(lambda: "_=77001" in front.php_log(), "PHP has the copy")
+
+    def test_nobody_else_makes_a_copy_of_a_request(self, front: Front) -> None:
+        # It would be answered here, though the action is PHP's.
+        marked = {"X-CMS-Mirror": "1"}
+        assert side_of(front.send("GET", "/services.php?get%53ervice=1", None, marked)) == "php"
 
     def test_changes_are_never_copied(self, front: Front) -> None:
-        def lines() -> list[str]:
+        def answered() -> list[str]:
             return re.findall(r"services\.php \w+", front.server.stdout)
 
+        before = len(answered())
         form = {"Content-Type": FORM}
-        assert side_of(front.send("POST", "/services.php?updateService=1", b"x=1", form)) == "php"
+        updating = "/services.php?updateService=1&_=77002"
+        assert side_of(front.send("POST", updating, b"x=1", form)) == "php"
         assert side_of(front.send("POST", "/services.php?getService=1", b"", form)) == "php"
+        creating = "/services.php?createService=1&_=77003"
+        assert side_of(front.send("POST", creating, b"x=1", form)) == "flask"
         # What comes later is logged later.
-        front.send("GET", "/services.php?getServices=1")
-        eventually(lambda: lines()[-1:] == ["services.php getServices"], "it is logged")
-        assert "services.php updateService" not in lines()
+        front.send("GET", "/services.php?getServices=1&_=77004")
+        eventually(lambda: "_=77004" in front.php_log(), "PHP has the copy of the read")
+        assert "_=77002" not in front.php_log() and "_=77003" not in front.php_log()
+        eventually(lambda: answered()[-1] == "services.php getServices", "it is logged")
+        assert answered()[before:] == ["services.php createService", "services.php getServices"]
 
 
 class TestGoingBack:
