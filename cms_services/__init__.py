@@ -19,7 +19,9 @@ from cms_services.data_folder import (
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
+from cms_services.ledger.counting import Tally
 from cms_services.legacy.endpoint import init_legacy
+from cms_services.legacy.routing import init_routing
 from cms_services.own_log.configuration import configure_logging
 from cms_services.php.sign_ins import PhpSignIns
 from cms_services.revocations import Revocations
@@ -56,6 +58,11 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     app.extensions["cms_services.revocations"] = Revocations(redis)
     app.extensions["cms_services.bell"] = Bell(redis)
     app.extensions["cms_services.php_sign_ins"] = PhpSignIns(settings)
+    app.extensions["cms_services.tally"] = Tally(
+        app.app_context, counts=bool(settings.legacy_usage_retention)
+    )
+    # Below the proxies that are believed: it tells clients apart by their addresses.
+    init_routing(app, settings)
     _configure_flask(app, settings)
     _configure_database(app, settings)
     init_caller(app)

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from urllib.parse import unquote_to_bytes
 
 # The application refuses longer bodies, before it reads them where their length is told; batches of
-# logs and metrics alone may be longer.
+# logs and metrics alone may be longer, and what is passed on to PHP.
 _LONGEST_BODY = 1024 * 1024
 _LONGEST_HEAD = 64 * 1024
 _LONGEST_LINE = 8190
@@ -32,9 +32,8 @@ class ArrivingRequest:
     Only says when to wait no longer. What the bytes mean is gunicorn's parser's to say.
     """
 
-    # What is sent to these paths may be longer, by how much the operator says.
-    batch_paths = re.compile(rb"(?!)")
-    longest_batch = _LONGEST_BODY
+    # What is sent to some paths may be longer: how they begin, and how many bytes.
+    longer_bodies: tuple[tuple[re.Pattern[bytes], int], ...] = ()
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -78,8 +77,9 @@ class ArrivingRequest:
         return State.PARTIAL
 
     def _read_head(self, head: bytes) -> None:
-        if self.batch_paths.match(self.method_and_path):
-            self._longest_body = self.longest_batch
+        for paths, longest in self.longer_bodies:
+            if paths.match(self.method_and_path):
+                self._longest_body = longest
         if _CHUNKED.search(head):
             self._chunk_at = self._body_at
         elif told := _CONTENT_LENGTH.search(head):

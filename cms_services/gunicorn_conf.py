@@ -15,6 +15,7 @@ from prometheus_client import multiprocess
 
 from cms_services.arriving import ArrivingRequest
 from cms_services.intake import IntakeWorker
+from cms_services.legacy.routing import longer_bodies_to_pass_on
 from cms_services.own_log.configuration import configure_logging
 from cms_services.server import address_in_url, raise_open_files_limit, refuse
 from cms_services.settings import load_settings
@@ -34,11 +35,15 @@ worker_class = "cms_services.intake.IntakeWorker"
 IntakeWorker.taking_turns = re.compile(
     rb"(?:GET|HEAD|POST) /api/services/(?:download/|[^/]+/scaffold(?:/|\Z))"
 )
-ArrivingRequest.batch_paths = re.compile(
+_BATCHES = re.compile(
     rb"POST /(?:api/services/[^/]+/(?:logs|metrics)|v1/(?:logs|metrics)|api/v1/write"
     rb"|loki/api/v1/push)\Z"
 )
-ArrivingRequest.longest_batch = _settings.ingest_body_limit * 1024 * 1024
+ArrivingRequest.longer_bodies = (
+    (_BATCHES, _settings.ingest_body_limit * 1024 * 1024),
+    # Uploads to PHP; what is ours to answer is held to the usual limit later.
+    *longer_bodies_to_pass_on(_settings),
+)
 IntakeWorker.request_seconds = float(_settings.request_timeout)
 # Those that send a request or wait for an answer; streams are let go (web/streams.py).
 worker_connections = 512

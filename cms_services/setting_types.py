@@ -5,7 +5,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -204,6 +204,14 @@ class SessionPlace(take.Field[SessionFiles | SessionRedis]):
         query = dict(parse_qsl(parts.query))
         prefix = query.pop("prefix", "PHPREDIS_SESSION:")
         return SessionRedis(parts._replace(query=urlencode(query)).geturl(), prefix)
+
+
+class Instant(take.Field[datetime]):
+    """A day, or a time as 2030-01-31T12:00:00Z is; in UTC where it says nothing else."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        moment = datetime.fromisoformat(str(value))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def port_of(url: str) -> int | None:

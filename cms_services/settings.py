@@ -6,7 +6,7 @@ from that file (for mounted secrets). docs/settings.md lists them; a test keeps 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from cms_services.setting_types import (
     Duration,
     FilePath,
     Folder,
+    Instant,
     Keys256,
     Listeners,
     Network,
@@ -54,6 +55,8 @@ _PATH_IN_SESSION = r"(?=.{1,200}\Z)[^.\s]+(?:\.[^.\s]+)*\Z"
 _PAGE = r"(?:https?://[^\s/?#\\]+(?:[/?#][!-~]*)?|/(?![/\\])[!-~]*)\Z"
 _HOST_NAME = r"(?:[A-Za-z0-9_.-]{1,255}|[0-9A-Fa-f:.]{2,45})\Z"
 _VISIBLE = r"[!-~]+\Z"
+_LINK = r"[!#-;=?-~]+\Z"
+_INSTANT = "a day such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z"
 _LOG_TARGETS = r"(?:https?|syslog|syslog\+tcp)://[^\s/?#]+"
 _DATABASE_SCHEMES = r"^(sqlite|postgres|postgresql|mysql|mariadb)(\+[a-z0-9]+)?://.*"
 
@@ -237,6 +240,48 @@ class Settings:
         None,
         "a URL, or a path such as /logout.php",
         "Page of the PHP CMS for signing out, where Sign out leads whom its session brought.",
+    )
+    legacy_routes: Path | None = _setting(
+        "LEGACY_ROUTES",
+        FilePath(),
+        None,
+        "the path of a table of actions in YAML",
+        "Which actions of services.php are passed on to PHP. Default: none.",
+    )
+    legacy_php_timeout: int = _setting(
+        "LEGACY_PHP_TIMEOUT",
+        take.Integer(validate=Range(1, 600)),
+        30,
+        "a number of seconds from 1 to 600",
+        "How long PHP may be silent while it answers what is passed on.",
+    )
+    legacy_usage_retention: timedelta = _setting(
+        "LEGACY_USAGE_RETENTION_DAYS",
+        Days(validate=Range(timedelta(0), timedelta(3650))),
+        timedelta(days=396),
+        "a number of days from 0 to 3650",
+        "How long it is kept who called services.php. With 0 it is not counted.",
+    )
+    legacy_deprecated_since: datetime | None = _setting(
+        "LEGACY_DEPRECATED_SINCE",
+        Instant(),
+        None,
+        _INSTANT,
+        "Since when services.php is deprecated, as its answers say. Default: it isn't.",
+    )
+    legacy_sunset: datetime | None = _setting(
+        "LEGACY_SUNSET",
+        Instant(),
+        None,
+        _INSTANT,
+        "When services.php will go, as its answers say. Default: they don't.",
+    )
+    legacy_deprecation_link: str | None = _setting(
+        "LEGACY_DEPRECATION_LINK",
+        take.Url(schemes={"http", "https"}, require_tld=False, validate=Regexp(_LINK)),
+        None,
+        "a URL such as https://intranet.example.com/services-php",
+        "Where it is written what to call instead of services.php. Default: nowhere.",
     )
     registration: str = _setting(
         "REGISTRATION",
@@ -602,12 +647,16 @@ def current_settings() -> Settings:
 def _require_both_or_neither(settings: Settings) -> None:
     """Raise SettingError where a user of the mail server has no password, or the other way.
 
-    And where the log goes to an external place that is not told.
+    And where the log goes to an external place that is not told, or something is to go before it
+    is deprecated.
     """
     if settings.smtp_user is not None and settings.smtp_password is None:
         raise SettingError("SMTP_USER: needs SMTP_PASSWORD beside it.")
     if settings.smtp_password is not None and settings.smtp_user is None:
         raise SettingError("SMTP_PASSWORD: needs SMTP_USER beside it.")
+    since, sunset = settings.legacy_deprecated_since, settings.legacy_sunset
+    if since is not None and sunset is not None and sunset < since:
+        raise SettingError("LEGACY_SUNSET: takes no time before LEGACY_DEPRECATED_SINCE.")
     if "external" in settings.log_outputs and settings.log_external_url is None:
         raise SettingError("LOG_OUTPUTS: external needs LOG_EXTERNAL_URL beside it.")
 

@@ -132,6 +132,8 @@ def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
         "DATABASE_URL": database_url,
         "CMS_DATA_DIR": str(tmp_path_factory.getbasetemp() / "data"),
         "RATE_LIMITS": "off",
+        # It is written later, by a thread, and would be among what another test sees.
+        "LEGACY_USAGE_RETENTION_DAYS": "0",
         # Logging is process-wide; a test that reads log lines asks for them.
         "LOG_LEVEL": "warning",
     }

@@ -306,6 +306,12 @@ BAD: dict[str, list[str]] = {
     "PROBE_ALLOWED_NETWORKS": ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0/8, x", ","],
     "LEGACY_ENVELOPE": ["success", "error", "meta", "two words", "1st", "services\n", "x" * 65],
     "LEGACY_STATUS": ["200", "HTTP"],
+    "LEGACY_ROUTES": ["/dev/null", "/nowhere/routes.yaml", "~nobody-of-this-name/routes.yaml"],
+    "LEGACY_PHP_TIMEOUT": ["0", "601", "1.5", "30s"],
+    "LEGACY_USAGE_RETENTION_DAYS": ["-1", "3651", "year"],
+    "LEGACY_DEPRECATED_SINCE": ["soon", "2030-02-30", "31.01.2030", "1893456000x"],
+    "LEGACY_SUNSET": ["soon", "2030-02-30", "2030-01-31T25:00:00Z"],
+    "LEGACY_DEPRECATION_LINK": ["page", "ftp://example.com/", "https://example.com/<x>", " "],
     "REGISTRATION": ["yes", "Open", "invited"],
     "ACCESS_TOKEN_LIFETIME": BAD_DURATIONS,
     "REFRESH_TOKEN_LIFETIME": BAD_DURATIONS,
@@ -413,6 +419,12 @@ GOOD = {
     "PROBE_ALLOWED_NETWORKS": "10.0.0.0/8,fd00::/8",
     "LEGACY_ENVELOPE": "services",
     "LEGACY_STATUS": "always-200",
+    "LEGACY_ROUTES": "/etc/cms-services/routes.yaml",
+    "LEGACY_PHP_TIMEOUT": "5",
+    "LEGACY_USAGE_RETENTION_DAYS": "0",
+    "LEGACY_DEPRECATED_SINCE": "2026-01-31",
+    "LEGACY_SUNSET": "2027-01-31T12:00:00+01:00",
+    "LEGACY_DEPRECATION_LINK": "https://intranet.example.com/services-php",
     "REGISTRATION": "invite",
     "ACCESS_TOKEN_LIFETIME": "15m",
     "REFRESH_TOKEN_LIFETIME": "30d",
@@ -570,6 +582,11 @@ class TestSettings:
     def test_the_library_reads_every_limit_that_is_taken(self, name: str, value: str) -> None:
         settings = load_settings({name: value})
         assert parse_many(getattr(settings, name.lower())) == parse_many(value)
+
+    def test_nothing_goes_before_it_is_deprecated(self) -> None:
+        given = {"LEGACY_DEPRECATED_SINCE": "2027-01-31", "LEGACY_SUNSET": "2027-01-30"}
+        with pytest.raises(SettingError, match=r"^LEGACY_SUNSET: takes no time before"):
+            load_settings(given)
 
     def test_an_empty_variable_is_one_that_is_not_set(self) -> None:
         names = [*SETTINGS, *(f"{name}_FILE" for name in SETTINGS)]

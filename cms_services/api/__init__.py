@@ -10,6 +10,7 @@ from cms_services.api.downloads import downloads
 from cms_services.api.health import health
 from cms_services.api.ingest_tokens import ingest_tokens
 from cms_services.api.invitations import invitations
+from cms_services.api.legacy_usage import legacy_usage
 from cms_services.api.logs import logs
 from cms_services.api.loki import loki
 from cms_services.api.metrics import metrics
@@ -42,6 +43,7 @@ def init_api(app: Flask) -> None:
         projects,
         users,
         records,
+        legacy_usage,
         status,
         documentation,
     ):

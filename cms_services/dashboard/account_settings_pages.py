@@ -22,7 +22,6 @@ from cms_services.accounts.personal_tokens import (
 from cms_services.accounts.sign_in import require_both_factors, require_password
 from cms_services.actor import Actor
 from cms_services.clock import now
-from cms_services.dashboard.browsers import browser_words
 from cms_services.dashboard.forms import (
     REFUSALS,
     Refusal,
@@ -37,6 +36,7 @@ from cms_services.dashboard.preferences import THEMES
 from cms_services.dashboard.token_expiry import chosen_expiry, expiry_choices
 from cms_services.errors import DomainError
 from cms_services.vocabulary import TOKEN_SCOPES, Permission
+from cms_services.web.browsers import browser_words
 from cms_services.web.caller import sign_out
 from cms_services.web.limits import SIGN_IN
 from cms_services.web.schemas.accounts import (

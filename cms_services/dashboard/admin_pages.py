@@ -16,7 +16,6 @@ from cms_services.accounts.personal_tokens import (
 )
 from cms_services.actor import Actor
 from cms_services.clock import now
-from cms_services.dashboard.browsers import browser_words
 from cms_services.dashboard.forms import REFUSALS, Refusal, asked, read_form, refusal_of, typed
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.dashboard.messages import say
@@ -24,6 +23,7 @@ from cms_services.dashboard.words import choices
 from cms_services.errors import Forbidden, NotFound
 from cms_services.settings import current_settings
 from cms_services.vocabulary import Permission, Role
+from cms_services.web.browsers import browser_words
 from cms_services.web.schemas.accounts import InvitationCreation, UserChange, UserCreation
 from cms_services.web.transactions import reading, writing
 

@@ -13,6 +13,7 @@ from cms_services.dashboard.dependency_pages import dependency_pages
 from cms_services.dashboard.download_pages import download_pages
 from cms_services.dashboard.health_pages import health_pages
 from cms_services.dashboard.language import init_language
+from cms_services.dashboard.legacy_usage_pages import legacy_usage_pages
 from cms_services.dashboard.log_pages import log_pages
 from cms_services.dashboard.map_pages import map_pages
 from cms_services.dashboard.metric_pages import metric_pages
@@ -54,6 +55,7 @@ def init_dashboard(app: Flask) -> None:
         audit_pages,
         account_settings_pages,
         admin_pages,
+        legacy_usage_pages,
         wall_pages,
         map_pages,
         status_pages,

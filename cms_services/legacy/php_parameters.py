@@ -41,7 +41,7 @@ def parse_urlencoded(raw: bytes) -> dict[str, Value]:
 
     Raises ParameterError as parse_pairs() does.
     """
-    return parse_pairs(_urlencoded_pairs(raw))
+    return parse_pairs(urlencoded_pairs(raw))
 
 
 def parse_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, Value]:
@@ -101,7 +101,8 @@ class _PhpArray:
         return None if key in self.items else key
 
 
-def _urlencoded_pairs(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+def urlencoded_pairs(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The decoded names and values of a query string or form."""
     for parameter in re.finditer(rb"[^&]+", raw):
         name, _, value = parameter[0].replace(b"+", b" ").partition(b"=")
         yield unquote_to_bytes(name), unquote_to_bytes(value)

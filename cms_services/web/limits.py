@@ -87,10 +87,15 @@ def caller_key() -> str:
 
 def address_key() -> str:
     """The caller's address; of IPv6 the network of 64 bits, all of which one customer has."""
+    return network_of(request.remote_addr)
+
+
+def network_of(told: str | None) -> str:
+    """An address as callers are told apart by it; what is no address is told as it is."""
     try:
-        address = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(told or "")
     except ValueError:
-        return str(request.remote_addr)
+        return str(told)
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     mapped = address.ipv4_mapped

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 log = structlog.get_logger()
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _REQUESTS = Counter(
     "cms_http_requests_total", "Requests answered", ["method", "operation", "status"]
 )
@@ -35,7 +35,7 @@ def name_operation(name: str) -> None:
 def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
@@ -63,3 +63,21 @@ def _finish(response: Response) -> Response:
         address=current.remote_addr,
     )
     return response
+
+
+def note_passed_on(
+    method: str, operation: str, status: int, seconds: float, address: str | None, request_id: str
+) -> None:
+    """The line and the observation of a request that another server has answered for us."""
+    _REQUESTS.labels(method, operation, str(status)).inc()
+    _DURATION.labels(method, operation).observe(seconds)
+    log.info(
+        "request",
+        request_id=request_id,
+        method=method,
+        operation=operation,
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        address=address,
+        passed_on=True,
+    )

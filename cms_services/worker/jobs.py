@@ -11,6 +11,7 @@ from cms_services.actor import SYSTEM
 from cms_services.catalogue.lifecycle import purge_cancelled
 from cms_services.downloads.links import prune_links
 from cms_services.idempotency.keys import prune_keys
+from cms_services.ledger.reading import prune_ledger
 from cms_services.monitoring.batches import prune_batches
 from cms_services.monitoring.health.reports import prune_health
 from cms_services.monitoring.logs.retention import prune_logs
@@ -60,6 +61,11 @@ JOBS = (
     Job("prune password resets", _HOUR, lambda settings: prune_resets()),
     Job("prune download links", 10 * _MINUTE, lambda settings: prune_links()),
     Job("prune invitations", _HOUR, lambda settings: prune_invitations()),
+    Job(
+        "prune the ledger of services.php",
+        _HOUR,
+        lambda settings: prune_ledger(settings.legacy_usage_retention),
+    ),
     Job("log the audit head", _HOUR, lambda settings: log_audit_head()),
     Job("prune job claims", _HOUR, lambda settings: prune_claims()),
 )

@@ -117,6 +117,7 @@ PAGES = (
     ),
     Shown("admin-invitations", "/admin/invitations", "admin"),
     Shown("admin-invite", "/admin/invitations/new", "admin"),
+    Shown("admin-legacy-usage", "/legacy-usage", "admin"),
     Shown("audit", "/audit"),
     Shown("audit-all", "/audit", "admin"),
     Shown("audit-none-match", "/audit?actor=nobody-has-this-name"),

@@ -249,6 +249,7 @@ ACTION_SAMPLES: dict[str, Sample] = {
 ROUTE_SAMPLES: dict[str, Sample] = {
     "GET /api/audit": plain(),
     "GET /api/audit/export": plain(),
+    "GET /api/legacy/usage": plain(),
     "POST /api/auth/deactivate": by_double_with_password(),
     "POST /api/auth/login": _CREDENTIALS,
     "POST /api/auth/logout": by_double(),
@@ -486,6 +487,7 @@ PAGE_SAMPLES: dict[str, Sample] = {
         )
         for method in ("GET", "POST")
     },
+    "GET /legacy-usage": plain(),
     "GET /audit": plain(),
     "GET /audit/{number}": Sample(_own_audit_entry),
     "GET /audit/verification": plain(),

@@ -417,7 +417,7 @@ CLIENTS: dict[str, set[str]] = {
     "dns": {"monitoring/probes/dns_checks.py"},
     "pymongo": set(),
     "urllib.request": set(),
-    "http.client": {"own_log/senders.py"},
+    "http.client": {"legacy/passing_on.py", "own_log/senders.py"},
     "requests": set(),
     "httpx": set(),
     "urllib3": set(),
