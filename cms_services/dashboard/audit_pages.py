@@ -24,6 +24,7 @@ from cms_services.projects.sharing import names_of_projects, owned_project_ids
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.limits import DOWNLOAD
 from cms_services.web.transactions import reading
+from cms_services.wording import worded
 
 audit_pages = Blueprint("audit_pages", __name__)
 
@@ -117,7 +118,7 @@ verify.limits = DOWNLOAD  # type: ignore[attr-defined]
 
 def _require_admin(actor: Actor) -> None:
     if not actor.is_admin:
-        raise Forbidden("Administrators alone verify the audit trail.")
+        raise Forbidden(worded("Administrators alone verify the audit trail."))
 
 
 def _day(given: dict[str, str], name: str, problems: dict[str, list[str]]) -> datetime | None:
