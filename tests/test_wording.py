@@ -3,6 +3,7 @@
 import ast
 import copy
 import pickle
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,7 @@ from cms_services import errors
 from cms_services.errors import DomainError, NotFound
 from cms_services.field_messages import field_messages
 from cms_services.library_messages import said_by_library
+from cms_services.shipped_files import shipped_folder
 from cms_services.wording import Worded, clause, either, listed, term, worded
 
 _PACKAGE = Path(cms_services.__file__).parent
@@ -125,6 +127,16 @@ class TestEveryRefusal:
             for line in _plain_refusals(path.read_text())
         ]
         assert plain == [], "give these `worded(...)` texts"
+
+    def test_what_templates_join_is_translated(self) -> None:
+        joined = re.compile(r"(problems|messages|wrong)[\w.]*\|join")
+        plain = [
+            f"{path.name}:{number}"
+            for path in shipped_folder("templates").rglob("*.html")
+            for number, line in enumerate(path.read_text().splitlines(), 1)
+            if joined.search(line)
+        ]
+        assert plain == []
 
     @pytest.mark.parametrize(
         "source",
