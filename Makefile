@@ -44,8 +44,8 @@ screenshots: $(VENV)/.test ## Photograph every page at two widths, light and dar
 	@$(BIN)/python -m tests.browser.screenshots build/screenshots $(PAGES)
 
 messages: $(VENV)/.runtime ## Collect the pages' strings into the catalogues, and compile what is translated
-	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k _n:1,2 --no-location --sort-output --project=cms-services -o cms_services/translations/messages.pot cms_services templates
-	@$(BIN)/pybabel -q update -N --no-fuzzy-matching -i cms_services/translations/messages.pot -d cms_services/translations
+	@$(BIN)/pybabel -q extract -F babel.cfg -k lazy_gettext -k _n:1,2 -k worded --no-location --sort-output --project=cms-services -o cms_services/translations/messages.pot cms_services templates
+	@$(BIN)/pybabel -q update --width=100 -N --no-fuzzy-matching -i cms_services/translations/messages.pot -d cms_services/translations
 	@$(BIN)/pybabel -q compile -d cms_services/translations
 
 permissions: $(VENV)/.runtime ## Write docs/permissions.md anew from what the code declares

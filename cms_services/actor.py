@@ -12,6 +12,7 @@ from cms_services.vocabulary import (
     Permission,
     Role,
 )
+from cms_services.wording import worded
 
 # What an account without the second factor that is asked of it may do: sign in and get one.
 _TO_SET_UP = frozenset({Permission.ACCOUNT_READ, Permission.ACCOUNT_SECURE})
@@ -68,18 +69,20 @@ class Actor:
         if self.may(permission):
             return
         if not self.is_signed_in:
-            raise Unauthenticated("Sign in, or send an access token.")
+            raise Unauthenticated(worded("Sign in, or send an access token."))
         if self.lacks_second_factor:
-            raise Forbidden("Set up a second factor first, by POST /api/auth/second-factor.")
-        raise Forbidden(f"This needs the permission {permission}.")
+            raise Forbidden(
+                worded("Set up a second factor first, by POST /api/auth/second-factor.")
+            )
+        raise Forbidden(worded("This needs the permission %(permission)s.", permission=permission))
 
     @property
     def own_id(self) -> str:
         """The account's id. Raises Unauthenticated where there is none."""
         if self.service_id is not None:
-            raise Forbidden("A service's own token is for its logs and metrics alone.")
+            raise Forbidden(worded("A service's own token is for its logs and metrics alone."))
         if self.user_id is None:
-            raise Unauthenticated("Sign in, or send an access token.")
+            raise Unauthenticated(worded("Sign in, or send an access token."))
         return self.user_id
 
     def within(self, request_id: str | None, address: str | None) -> "Actor":

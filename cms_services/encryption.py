@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 
 from cms_services.errors import ServiceConfigError
+from cms_services.wording import worded
 
 # What every sealed value begins with, so that stored texts can be searched for it.
 SEALED_PREFIX = "v1:"
@@ -100,8 +101,11 @@ class Vault:
         key = self._ring.keys.get(key_id) or self._present().keys.get(key_id)
         if key is None:
             raise ServiceConfigError(
-                f"Something stored here needs the encryption key {key_id}, which is not "
-                "configured. Put that key back, or store the secret anew; see docs/keys.md."
+                worded(
+                    "Something stored here needs the encryption key %(key_id)s, which is not "
+                    "configured. Put that key back, or store the secret anew; see docs/keys.md.",
+                    key_id=key_id,
+                )
             )
         return key
 
@@ -150,5 +154,5 @@ def _derived(key: bytes, label: str) -> bytes:
 
 def _damaged() -> ServiceConfigError:
     return ServiceConfigError(
-        "A stored secret is damaged, or was moved from another place. Store it anew."
+        worded("A stored secret is damaged, or was moved from another place. Store it anew.")
     )

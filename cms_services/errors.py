@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cms_services.wording import worded
+
 
 class DomainError(Exception):
     """A refusal that the caller can understand and mend."""
@@ -21,8 +23,14 @@ class ValidationFailed(DomainError):
 
     def __init__(self, details: dict[str, list[str]], message: str | None = None) -> None:
         fields = ", ".join(sorted(details)[:5])
-        more = f" and {len(details) - 5} more" if len(details) > 5 else ""
-        super().__init__(message or f"Check these fields: {fields}{more}.", details)
+        more = len(details) - 5
+        if message is None and more > 0:
+            message = worded(
+                "Check these fields: %(fields)s and %(more)s more.", fields=fields, more=more
+            )
+        super().__init__(
+            message or worded("Check these fields: %(fields)s.", fields=fields), details
+        )
 
 
 class MalformedBody(DomainError):
@@ -85,7 +93,7 @@ class ServiceNotFound(NotFound):
     code = "SERVICE_NOT_FOUND"
 
     def __init__(self, identifier: str) -> None:
-        super().__init__(f"There is no service {identifier[:255]!r}.")
+        super().__init__(worded("There is no service %(name)r.", name=identifier[:255]))
 
 
 class InvalidTransition(DomainError):

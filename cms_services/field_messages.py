@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cms_services.library_messages import said_by_library
+
 _LONGEST_TOLD = 100
 _MOST_TOLD = 100
 _TRANSPARENT = ("_schema", "value")
@@ -10,7 +12,7 @@ _TRANSPARENT = ("_schema", "value")
 def field_messages(
     messages: Any, transparent: tuple[str, ...] = _TRANSPARENT
 ) -> dict[str, list[str]]:
-    """Nested messages as one level: `networking.port` -> list of messages.
+    """Nested messages as one level, worded: `networking.port` -> list of messages.
 
     `transparent` names are marshmallow's own, for a whole object and for a value of a dictionary.
     """
@@ -25,7 +27,7 @@ def field_messages(
                 flatten(inner, own if not path or own == path else f"{path}.{own}")
         else:
             texts = messages if isinstance(messages, list) else [messages]
-            flat.setdefault(path or "body", []).extend(str(text) for text in texts)
+            flat.setdefault(path or "body", []).extend(said_by_library(str(text)) for text in texts)
 
     flatten(messages, "")
     return flat

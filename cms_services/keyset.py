@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from cms_services.database import AnyRow, AnySelect
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import db
+from cms_services.wording import worded
 
 T = TypeVar("T")
 
@@ -118,5 +119,5 @@ def _fits(value: Any, expected: type) -> bool:
 
 def _wrong_cursor() -> ValidationFailed:
     return ValidationFailed(
-        {"cursor": ["Send the nextCursor of the page before, with the same sort, or none."]}
+        {"cursor": [worded("Send the nextCursor of the page before, with the same sort, or none.")]}
     )

@@ -5,7 +5,10 @@ import unicodedata
 from email_validator import EmailNotValidError, validate_email
 
 from cms_services.errors import ValidationFailed
+from cms_services.library_messages import said_by_library
+from cms_services.wording import worded
 
+_NO_ADDRESS = worded("This is not a valid e-mail address.")
 _MAXIMUM = 255
 _LONGEST_TRIED = 1024
 
@@ -32,9 +35,13 @@ def checked_email(email: str) -> str:
     try:
         spelled = _spelled(email)
     except EmailNotValidError as error:
-        raise ValidationFailed({"email": [str(error)]}) from error
+        raise ValidationFailed(
+            {"email": [said_by_library(str(error), otherwise=_NO_ADDRESS)]}
+        ) from error
     if len(spelled) > _MAXIMUM:
-        raise ValidationFailed({"email": [f"Takes at most {_MAXIMUM} characters."]})
+        raise ValidationFailed(
+            {"email": [worded("Takes at most %(most)s characters.", most=_MAXIMUM)]}
+        )
     return spelled
 
 

@@ -17,6 +17,7 @@ from cms_services.extensions import db
 from cms_services.mail.outbox import post
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import EventType, Role
+from cms_services.wording import worded
 
 INVITATION_LIFETIME = timedelta(days=7)
 
@@ -28,7 +29,9 @@ def invite(actor: Actor, registration: str, email: str, role: Role) -> Invitatio
     an account or where nobody could accept.
     """
     if registration == "closed":
-        raise Conflict("REGISTRATION is closed, so that nobody could accept; set it to invite.")
+        raise Conflict(
+            worded("REGISTRATION is closed, so that nobody could accept; set it to invite.")
+        )
     email = checked_email(email)
     require_free_address(email)
     earlier = db.session.scalar(select(Invitation).where(Invitation.email == email))
@@ -60,7 +63,7 @@ def revoke_invitation(actor: Actor, invitation_id: str) -> None:
     """Raises NotFound."""
     invitation = db.session.get(Invitation, invitation_id)
     if invitation is None:
-        raise NotFound("There is no such invitation.")
+        raise NotFound(worded("There is no such invitation."))
     record(
         actor,
         EventType.USER_INVITATION_REVOKED,
@@ -94,10 +97,10 @@ def accept_invitation(
     invitation = db.session.scalar(query.with_for_update())
     if invitation is None or invitation.expires_at <= now():
         raise ValidationFailed(
-            {"invitation": ["This invitation was used or has expired; ask for a new one."]}
+            {"invitation": [worded("This invitation was used or has expired; ask for a new one.")]}
         )
     if invitation.email != checked_email(email):
-        raise ValidationFailed({"email": ["This invitation is for another address."]})
+        raise ValidationFailed({"email": [worded("This invitation is for another address.")]})
     role = Role(invitation.role)
     db.session.delete(invitation)
     return create_user(actor, email, name, password, role)

@@ -10,12 +10,15 @@ from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from cms_services.wording import worded
+
 _MINIMUM, _MAXIMUM = 8, 1024
 # bcrypt knows no more of a password, and PHP cut longer ones silently where it made the hash.
 _BCRYPT_BYTES = 72
 _REQUIRED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)", re.DOTALL)
-PASSWORD_RULE = (
-    f"at least {_MINIMUM} characters with a lower case letter, an upper case letter and a digit"
+PASSWORD_RULE = worded(
+    "at least %(least)s characters with a lower case letter, an upper case letter and a digit",
+    least=_MINIMUM,
 )
 
 _OBVIOUS_WORDS = ("cms", "services", "cms services", "admin", "administrator", "password")

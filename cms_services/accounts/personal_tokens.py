@@ -17,6 +17,7 @@ from cms_services.audit.trail import record
 from cms_services.errors import NotFound, Unauthenticated, ValidationFailed
 from cms_services.extensions import db
 from cms_services.vocabulary import EventType, Permission
+from cms_services.wording import worded
 
 PERSONAL_TOKEN_PREFIX = "cms_"  # noqa: S105 - how such a token begins
 
@@ -31,7 +32,13 @@ def create_personal_token(
     require_future_expiry(expires_at)
     lacking = [scope for scope in scopes if not actor.may(Permission(scope))]
     if lacking:
-        raise ValidationFailed({"scopes": [f"You may not grant {', '.join(lacking)}."]})
+        raise ValidationFailed(
+            {
+                "scopes": [
+                    worded("You may not grant %(permissions)s.", permissions=", ".join(lacking))
+                ]
+            }
+        )
     text = new_token(PERSONAL_TOKEN_PREFIX)
     token = PersonalToken(
         user_id=actor.own_id,
@@ -63,7 +70,7 @@ def get_personal_token(user_id: str, token_id: str) -> PersonalToken:
     """One of an account's tokens. Raises NotFound."""
     token = db.session.get(PersonalToken, token_id)
     if token is None or token.user_id != user_id:
-        raise NotFound("There is no such token.")
+        raise NotFound(worded("There is no such token."))
     return token
 
 
@@ -96,7 +103,7 @@ def actor_of_personal_token(token: str) -> tuple[Actor, Credential]:
     )
     row = db.session.execute(query).one_or_none()
     if row is None or not row.active:
-        raise Unauthenticated("This is not a valid access token.")
+        raise Unauthenticated(worded("This is not a valid access token."))
     require_not_expired(row.expires_at, "access")
     actor = to_actor(row, scopes=frozenset(row.scopes))
     return actor, Credential(PersonalToken.last_used_at, row.token_id, row.last_used_at)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cms_services.clock import now
 from cms_services.errors import TokenExpired, ValidationFailed
+from cms_services.wording import worded
 
 
 def new_token(prefix: str = "") -> str:
@@ -16,13 +17,13 @@ def new_token(prefix: str = "") -> str:
 def require_future_expiry(expires_at: datetime | None) -> None:
     """Raise ValidationFailed for a new token that would have expired already."""
     if expires_at is not None and expires_at <= now():
-        raise ValidationFailed({"expiresAt": ["Takes a moment in the future."]})
+        raise ValidationFailed({"expiresAt": [worded("Takes a moment in the future.")]})
 
 
 def require_not_expired(expires_at: datetime | None, kind: str) -> None:
     """Raise TokenExpired where a token's time is over. None never is."""
     if expires_at is not None and expires_at <= now():
-        raise TokenExpired(f"This {kind} token has expired; make a new one.")
+        raise TokenExpired(worded("This %(kind)s token has expired; make a new one.", kind=kind))
 
 
 def hash_of_token(token: str) -> str:

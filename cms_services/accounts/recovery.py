@@ -15,6 +15,7 @@ from cms_services.extensions import db
 from cms_services.mail.outbox import post
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 RESET_LIFETIME = timedelta(hours=1)
 
@@ -51,7 +52,9 @@ def reset_password(actor: Actor, token: str, password: str) -> User:
     reset = db.session.get(PasswordReset, hash_of_token(token), with_for_update=True)
     user = db.session.get(User, reset.user_id, with_for_update=True) if reset else None
     if reset is None or user is None or not user.active or reset.expires_at <= now():
-        raise ValidationFailed({"token": ["This link was used or has expired; ask for a new one."]})
+        raise ValidationFailed(
+            {"token": [worded("This link was used or has expired; ask for a new one.")]}
+        )
     require_acceptable(password, user.email)
     db.session.execute(delete(PasswordReset).where(PasswordReset.user_id == user.id))
     set_password(actor, user, password, EventType.PASSWORD_RESET)

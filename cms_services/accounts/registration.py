@@ -6,6 +6,7 @@ from cms_services.accounts.users import create_user
 from cms_services.actor import Actor
 from cms_services.errors import Forbidden, ValidationFailed
 from cms_services.vocabulary import Role
+from cms_services.wording import worded
 
 
 def register(
@@ -17,9 +18,9 @@ def register(
     address or a weak password, Conflict for a known address.
     """
     if policy == "closed":
-        raise Forbidden("Registration is closed; ask an admin for an account.")
+        raise Forbidden(worded("Registration is closed; ask an admin for an account."))
     if invitation is not None:
         return accept_invitation(actor, invitation, email, name, password)
     if policy == "invite":
-        raise ValidationFailed({"invitation": ["Send the token of your invitation."]})
+        raise ValidationFailed({"invitation": [worded("Send the token of your invitation.")]})
     return create_user(actor, email, name, password, Role.USER)

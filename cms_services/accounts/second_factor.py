@@ -18,6 +18,7 @@ from cms_services.errors import Conflict, ValidationFailed
 from cms_services.extensions import db
 from cms_services.mail.outbox import post
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 _ISSUER = "CMS Services"
 _STEP_SECONDS = 30
@@ -43,7 +44,7 @@ def has_second_factor(user: User) -> bool:
 def begin_enrolment(user: User) -> Enrolment:
     """A new secret for an account, which counts once a code of it was shown. Raises Conflict."""
     if has_second_factor(user):
-        raise Conflict("This account has a second factor; remove that first.")
+        raise Conflict(worded("This account has a second factor; remove that first."))
     secret = pyotp.random_base32()
     user.totp_secret = current_vault().seal(secret, totp_context(user.id))
     db.session.flush()
@@ -71,9 +72,11 @@ def confirm_enrolment(actor: Actor, user: User, code: str) -> list[str]:
     Raises Conflict where nothing is to confirm, ValidationFailed for a wrong code.
     """
     if has_second_factor(user) or user.totp_secret is None:
-        raise Conflict("There is no new second factor to confirm; begin with one.")
+        raise Conflict(worded("There is no new second factor to confirm; begin with one."))
     if not _use_authenticator_code(user, code):
-        raise ValidationFailed({"code": ["This is not the present code of the authenticator."]})
+        raise ValidationFailed(
+            {"code": [worded("This is not the present code of the authenticator.")]}
+        )
     user.totp_confirmed_at = now()
     codes = _new_recovery_codes(user)
     record(actor, EventType.SECOND_FACTOR_ENABLED, "user", user.id, user.id)
@@ -103,7 +106,7 @@ def use_code(actor: Actor, user: User, code: str) -> bool:
 def renew_recovery_codes(actor: Actor, user: User) -> list[str]:
     """New recovery codes in the place of the old ones. Raises Conflict without a second factor."""
     if not has_second_factor(user):
-        raise Conflict("This account has no second factor.")
+        raise Conflict(worded("This account has no second factor."))
     codes = _new_recovery_codes(user)
     record(actor, EventType.RECOVERY_CODES_RENEWED, "user", user.id, user.id)
     return codes

@@ -19,6 +19,7 @@ from cms_services.pruning import prune_before
 from cms_services.revocations import current_revocations
 from cms_services.settings import current_settings
 from cms_services.vocabulary import EventType, Role
+from cms_services.wording import worded
 
 # How old the noted time of the last use may be, so that not every request writes.
 _NOTED_EVERY = timedelta(minutes=1)
@@ -137,7 +138,7 @@ def last_seen(user_ids: Sequence[str]) -> dict[str, datetime]:
 def end_session(actor: Actor, user_id: str, session_id: str) -> None:
     """End one of an account's sign-ins. Raises NotFound."""
     if not _end(_go_on(user_id) & (UserSession.id == session_id)):
-        raise NotFound("There is no such session.")
+        raise NotFound(worded("There is no such session."))
     own = session_id == actor.session_id
     event = EventType.USER_SIGNED_OUT if own else EventType.SESSION_ENDED
     record(actor, event, "user", user_id, user_id, {"session": session_id})

@@ -20,6 +20,7 @@ from cms_services.audit.trail import record
 from cms_services.errors import SecondFactorRequired, Unauthenticated, ValidationFailed
 from cms_services.extensions import db
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,12 @@ def complete_sign_in(
     if has_second_factor(user):
         if code is None:
             raise SecondFactorRequired(
-                "Send the code that your authenticator shows, or a recovery code, as code."
+                worded("Send the code that your authenticator shows, or a recovery code, as code.")
             )
         if not use_code(actor, user, code):
-            raise Unauthenticated("The code is wrong, or was used before; wait for the next one.")
+            raise Unauthenticated(
+                worded("The code is wrong, or was used before; wait for the next one.")
+            )
     if checked.new_hash is not None:
         user.password_hash = checked.new_hash
     session = begin_session(actor, user, lifetime, user_agent)
@@ -102,7 +105,7 @@ def complete_sign_in(
 def require_password(user: User, password: str, field: str = "password") -> None:
     """Raise ValidationFailed unless this is the account's password."""
     if not verify_password(password, user.password_hash):
-        raise ValidationFailed({field: ["This is not your password."]})
+        raise ValidationFailed({field: [worded("This is not your password.")]})
 
 
 def require_both_factors(actor: Actor, user: User, password: str, code: str | None) -> None:
@@ -112,8 +115,8 @@ def require_both_factors(actor: Actor, user: User, password: str, code: str | No
     """
     require_password(user, password)
     if has_second_factor(user) and (code is None or not use_code(actor, user, code)):
-        raise ValidationFailed({"code": ["Send the present code of your second factor."]})
+        raise ValidationFailed({"code": [worded("Send the present code of your second factor.")]})
 
 
 def _wrong() -> Unauthenticated:
-    return Unauthenticated("The e-mail address or the password is wrong.")
+    return Unauthenticated(worded("The e-mail address or the password is wrong."))

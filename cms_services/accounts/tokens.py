@@ -20,6 +20,7 @@ from cms_services.errors import TokenExpired, TokenRevoked, Unauthenticated
 from cms_services.extensions import db
 from cms_services.signing import SigningKeys
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 _ALGORITHM = "HS256"
 _ISSUER = "cms-services"
@@ -55,7 +56,7 @@ def issue_tokens(session: UserSession, keys: SigningKeys, lifetimes: Lifetimes) 
     """
     left = session.created_at + lifetimes.session - now()
     if left <= timedelta(0):
-        raise TokenExpired("This sign-in is too old to be refreshed; sign in again.")
+        raise TokenExpired(worded("This sign-in is too old to be refreshed; sign in again."))
     lifetimes = replace(
         lifetimes, access=min(lifetimes.access, left), refresh=min(lifetimes.refresh, left)
     )
@@ -135,7 +136,7 @@ def _issue(
 
 
 def _claims(token: str, kind: str, keys: SigningKeys) -> dict[str, Any]:
-    refusal = Unauthenticated(f"This is not a valid {kind} token.")
+    refusal = Unauthenticated(worded("This is not a valid %(kind)s token.", kind=kind))
     try:
         header = jwt.get_unverified_header(token)
         key = keys.find(header.get("kid"))
@@ -165,7 +166,9 @@ def _claims(token: str, kind: str, keys: SigningKeys) -> dict[str, Any]:
     if claims["nbf"] > moment + _CLOCKS_DIFFER_SECONDS:
         raise refusal
     if claims["exp"] <= moment:
-        raise TokenExpired(f"The {kind} token has expired; sign in again or refresh it.")
+        raise TokenExpired(
+            worded("The %(kind)s token has expired; sign in again or refresh it.", kind=kind)
+        )
     return claims
 
 
@@ -175,9 +178,9 @@ def _signed_in(claims: dict[str, Any]) -> SignedIn:
         return found
     user = db.session.get(User, claims["sub"])
     if user is None or not user.active:
-        raise Unauthenticated("The account of this token is gone or not active.")
+        raise Unauthenticated(worded("The account of this token is gone or not active."))
     raise _ended()
 
 
 def _ended() -> TokenRevoked:
-    return TokenRevoked("This sign-in was ended; sign in again.")
+    return TokenRevoked(worded("This sign-in was ended; sign in again."))

@@ -24,6 +24,7 @@ from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.mail.outbox import post
 from cms_services.vocabulary import EventType, Role
+from cms_services.wording import worded
 
 _BY_EMAIL = (SortKey("email", User.email),)
 USER_COLUMNS = (
@@ -59,7 +60,7 @@ def get_user(user_id: str, *, for_change: bool = False) -> User:
     """The account, for a change locked until the transaction ends. Raises NotFound."""
     user = db.session.get(User, user_id, with_for_update=for_change or None)
     if user is None:
-        raise NotFound("There is no such user.")
+        raise NotFound(worded("There is no such user."))
     return user
 
 
@@ -106,12 +107,14 @@ def update_user(actor: Actor, user: User, changes: dict[str, Any]) -> User:
     if user.id == actor.user_id and (
         changes.get("active") is False or changes.get("role", user.role) != user.role
     ):
-        raise Forbidden("Nobody can deactivate or demote the own account; another admin can.")
+        raise Forbidden(
+            worded("Nobody can deactivate or demote the own account; another admin can.")
+        )
     before = _shown(user)
     password = changes.pop("password", None)
     if password is not None:
         if user.id == actor.user_id:
-            raise Forbidden("Change the own password by POST /api/auth/password.")
+            raise Forbidden(worded("Change the own password by POST /api/auth/password."))
         require_acceptable(password, user.email)
     if user.role == Role.ADMIN and user.active:
         stays = changes.get("role", Role.ADMIN) == Role.ADMIN and changes.get("active", True)
@@ -168,15 +171,17 @@ def require_another_admin(user: User) -> None:
         if found != user.id
     ]
     if not others:
-        raise Conflict("This is the last active admin; make somebody else an admin first.")
+        raise Conflict(worded("This is the last active admin; make somebody else an admin first."))
 
 
 def require_acceptable(password: str, email: str, field: str = "password") -> None:
     """Raise ValidationFailed for a password that is weak, common, or made of the address."""
     if not is_acceptable_password(password):
-        raise ValidationFailed({field: [f"Takes {PASSWORD_RULE}."]})
+        raise ValidationFailed({field: [worded("Takes %(choices)s.", choices=PASSWORD_RULE)]})
     if is_common_password(password, (email, *email.split("@"))):
-        raise ValidationFailed({field: ["This password is easily guessed; take another one."]})
+        raise ValidationFailed(
+            {field: [worded("This password is easily guessed; take another one.")]}
+        )
 
 
 def require_free_address(email: str) -> None:
@@ -190,7 +195,7 @@ def has_users() -> bool:
 
 
 def _address_taken(email: str) -> Conflict:
-    return Conflict("There is an account with this e-mail address.", {"email": email})
+    return Conflict(worded("There is an account with this e-mail address."), {"email": email})
 
 
 def _shown(user: User) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from cms_services.web.operations import PUBLIC, operation
 from cms_services.web.schemas import accounts as schemas
 from cms_services.web.signing_in import begin_session_of, check_password_of, token_lifetimes
 from cms_services.web.transactions import writing
+from cms_services.wording import worded
 
 auth = Blueprint("auth", __name__, url_prefix="/api/auth")
 
@@ -78,7 +79,7 @@ def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
             actor, body["refresh_token"], current_signing_keys(), token_lifetimes()
         )
     if pair is None:
-        raise TokenRevoked("This refresh token was spent before, so its session was ended.")
+        raise TokenRevoked(worded("This refresh token was spent before, so its session was ended."))
     return pair
 
 

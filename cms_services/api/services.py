@@ -28,6 +28,7 @@ from cms_services.web.operations import Answer, operation
 from cms_services.web.schemas import services as schemas
 from cms_services.web.schemas.bulk import BulkIn, BulkOut
 from cms_services.web.schemas.dependencies import DependenciesOut, DependenciesQuery
+from cms_services.wording import worded
 
 services = Blueprint("services", __name__, url_prefix="/api")
 
@@ -221,5 +222,9 @@ def _require_confirmation(service: Service, confirmed: str | None) -> None:
         return
     if service.name not in (confirmed, request.headers.get("X-Confirm-Name")):
         raise ValidationFailed(
-            {"confirm": ["Takes the name of the service, here or in the header X-Confirm-Name."]}
+            {
+                "confirm": [
+                    worded("Takes the name of the service, here or in the header X-Confirm-Name.")
+                ]
+            }
         )

@@ -19,6 +19,7 @@ from cms_services.settings import current_settings
 from cms_services.web.caller import bearer_token
 from cms_services.web.operations import PUBLIC, operation
 from cms_services.web.schemas import status as schemas
+from cms_services.wording import worded
 
 status = Blueprint("status", __name__)
 
@@ -69,7 +70,7 @@ def _require_metrics_token() -> None:
         return
     shown = bearer_token() or ""
     if not hmac.compare_digest(shown.encode(), token.encode()):
-        raise Unauthenticated("Send METRICS_TOKEN as Authorization: Bearer <token>.")
+        raise Unauthenticated(worded("Send METRICS_TOKEN as Authorization: Bearer <token>."))
 
 
 def _database() -> str:

@@ -17,6 +17,7 @@ from cms_services.web.operations import Answer, operation
 from cms_services.web.schemas import accounts as schemas
 from cms_services.web.schemas.deletion import DeletedOut
 from cms_services.web.schemas.paging import SearchQuery
+from cms_services.wording import worded
 
 users = Blueprint("users", __name__, url_prefix="/api/users")
 
@@ -102,7 +103,7 @@ def end_sessions(actor: Actor, user_id: str) -> dict[str, int]:
 )
 def remove_second_factor(actor: Actor, user_id: str) -> dict[str, bool]:
     if user_id == actor.user_id:
-        raise Forbidden("Remove the own one by POST /api/auth/second-factor/remove.")
+        raise Forbidden(worded("Remove the own one by POST /api/auth/second-factor/remove."))
     second_factor.remove_second_factor(actor, accounts.get_user(user_id, for_change=True))
     return {"done": True}
 

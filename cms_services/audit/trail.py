@@ -16,6 +16,7 @@ from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 _NEWEST_FIRST = (SortKey("id", AuditEntry.id, descending=True),)
 
@@ -85,7 +86,7 @@ def get_entry(actor: Actor, number: int, owned_projects: Collection[str] = ()) -
     query = _seen_by(actor, owned_projects).where(AuditEntry.id == number)
     entry = db.session.execute(query).one_or_none()
     if entry is None:
-        raise NotFound("There is no such entry, or it is not yours to see.")
+        raise NotFound(worded("There is no such entry, or it is not yours to see."))
     return entry
 
 

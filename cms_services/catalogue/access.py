@@ -12,6 +12,7 @@ from cms_services.errors import Forbidden, ServiceNotFound
 from cms_services.extensions import db
 from cms_services.projects.models import Project, ProjectMember
 from cms_services.vocabulary import PROJECT_WRITERS, ServiceType, Status
+from cms_services.wording import worded
 
 # The services that the account in the parameter `readable` may read: own ones and shared ones.
 # load_service() asks the same of one service.
@@ -128,8 +129,8 @@ def _authorised(
         if actor.is_admin or service.user_id == actor.own_id or (role and role in allowed):
             return service
     if any(role for _, role in rows):
-        raise Forbidden("Viewers of a project can't change its services.")
-    raise Forbidden("This service is somebody else's.")
+        raise Forbidden(worded("Viewers of a project can't change its services."))
+    raise Forbidden(worded("This service is somebody else's."))
 
 
 def _own_service(query: Select[Service], identifier: str, service_id: str) -> Service:
@@ -140,4 +141,4 @@ def _own_service(query: Select[Service], identifier: str, service_id: str) -> Se
     for service in services:
         if service.id == service_id:
             return service
-    raise Forbidden("This token is another service's.")
+    raise Forbidden(worded("This token is another service's."))

@@ -9,6 +9,7 @@ from cms_services.catalogue import lifecycle
 from cms_services.catalogue.models import Service
 from cms_services.catalogue.tags import add_tags, read_tags, remove_tags
 from cms_services.errors import ValidationFailed
+from cms_services.wording import worded
 
 MOST_AT_ONCE = 500
 
@@ -34,9 +35,11 @@ class BulkChange:
     def __post_init__(self) -> None:
         """Judge what is the same for all. Raises ValidationFailed."""
         if self.action in TAGGING and not read_tags(self.tags):
-            raise ValidationFailed({"tags": ["Name at least one tag."]})
+            raise ValidationFailed({"tags": [worded("Name at least one tag.")]})
         if self.action not in TAGGING and self.tags:
-            raise ValidationFailed({"tags": [f"There are none to {self.action}."]})
+            raise ValidationFailed(
+                {"tags": [worded("There are none to %(action)s.", action=self.action)]}
+            )
 
     def make(self, actor: Actor, identifier: str) -> Service:
         """Raises what the change of that one service raises."""

@@ -16,8 +16,15 @@ from cms_services.vocabulary import (
     SUSPENDED_STATUS,
     TRANSITIONS,
     EventType,
+    Family,
     Status,
 )
+from cms_services.wording import term, worded
+
+FAMILY_WORDS = {
+    Family.COMPONENT: worded("component"),
+    Family.SUBSCRIPTION: worded("subscription"),
+}
 
 
 def suspend(actor: Actor, identifier: str, reason: str | None = None) -> Service:
@@ -50,7 +57,12 @@ def transition(actor: Actor, service: Service, to: Status, reason: str | None = 
     allowed = TRANSITIONS[service.family][present]
     if to not in allowed:
         raise InvalidTransition(
-            f"A {service.family} that is {present} can't become {to}.",
+            worded(
+                "A %(family)s that is %(present)s can't become %(to)s.",
+                family=FAMILY_WORDS[service.family],
+                present=term(present),
+                to=term(to),
+            ),
             {"from": present, "to": to, "allowed": list(allowed)},
         )
     service.status = to
@@ -62,7 +74,7 @@ def transition(actor: Actor, service: Service, to: Status, reason: str | None = 
 def require_not_cancelled(service: Service) -> None:
     """Raise Conflict for a cancelled service, which keeps the state it was cancelled in."""
     if service.status == Status.CANCELLED:
-        raise Conflict("A cancelled service can't be changed; an admin can restore it.")
+        raise Conflict(worded("A cancelled service can't be changed; an admin can restore it."))
 
 
 def restore(
@@ -73,12 +85,14 @@ def restore(
     A service that is not cancelled stays as it is. Raises Forbidden, Conflict when it is too late.
     """
     if not actor.is_admin:
-        raise Forbidden("Only an admin can restore a cancelled service.")
+        raise Forbidden(worded("Only an admin can restore a cancelled service."))
     service = load_service(actor, identifier, for_change=True)
     if service.status != Status.CANCELLED:
         return service
     if service.cancelled_at is not None and service.cancelled_at + retention <= now():
-        raise Conflict("The retention time of this service is over; it is about to be purged.")
+        raise Conflict(
+            worded("The retention time of this service is over; it is about to be purged.")
+        )
     service.status, service.cancelled_at = Status.ACTIVE, None
     _note_status(actor, service, EventType.SERVICE_RESTORED, Status.CANCELLED, reason)
     return service

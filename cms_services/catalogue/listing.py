@@ -33,6 +33,7 @@ from cms_services.extensions import reader
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.projects.models import Project
 from cms_services.vocabulary import TYPES_OF_FAMILY, Family, Status
+from cms_services.wording import worded
 
 _service = Service.__table__.c
 _project = Project.__table__.c
@@ -238,7 +239,14 @@ def sort_order(sort: str | None) -> tuple[SortKey, ...]:
         name = part.strip().removeprefix("-")
         if name not in _SORT_COLUMNS:
             raise ValidationFailed(
-                {"sort": [f"Takes {', '.join(SORT_NAMES)}, each with a leading - to turn it."]}
+                {
+                    "sort": [
+                        worded(
+                            "Takes %(choices)s, each with a leading - to turn it.",
+                            choices=", ".join(SORT_NAMES),
+                        )
+                    ]
+                }
             )
         keys.append(SortKey(name, _SORT_COLUMNS[name], part.strip().startswith("-")))
     return (*keys, SortKey("id", _service.id))

@@ -15,6 +15,7 @@ from cms_services.database import AnyRow
 from cms_services.errors import ValidationFailed
 from cms_services.extensions import db, reader
 from cms_services.vocabulary import EventType
+from cms_services.wording import worded
 
 MOST_TAGS = 20
 _TAG = re.compile(rf"[\w.-]{{1,{MOST_TAG_CHARACTERS}}}")
@@ -25,16 +26,21 @@ _TAGS: Table = ServiceTag.__table__  # type: ignore[assignment]
 def read_tags(given: Iterable[str]) -> list[str]:
     """Tags as they are kept: in lower case, each once, in order. Raises ValidationFailed."""
     tags = sorted({each.strip().lower() for each in given})
-    problems = [
-        f"{each[: MOST_TAG_CHARACTERS + 1]!r} is no tag: 1 to {MOST_TAG_CHARACTERS} letters, "
-        "digits, dots, hyphens and underscores."
+    problems: list[str] = [
+        worded(
+            "%(tag)r is no tag: 1 to %(most)s letters, digits, dots, hyphens and underscores.",
+            tag=each[: MOST_TAG_CHARACTERS + 1],
+            most=MOST_TAG_CHARACTERS,
+        )
         for each in tags
         if not _TAG.fullmatch(each)
     ]
     if problems:
         raise ValidationFailed({"tags": problems[:5]})
     if len(tags) > MOST_TAGS:
-        raise ValidationFailed({"tags": [f"A service has at most {MOST_TAGS} tags."]})
+        raise ValidationFailed(
+            {"tags": [worded("A service has at most %(most)s tags.", most=MOST_TAGS)]}
+        )
     return tags
 
 

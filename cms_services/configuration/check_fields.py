@@ -9,6 +9,7 @@ from marshmallow import ValidationError, fields
 from cms_services.configuration.fields import MEMORY
 from cms_services.configuration.json_paths import json_path
 from cms_services.configuration.secrets import is_sealed, is_secret_form
+from cms_services.wording import worded
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
@@ -45,7 +46,7 @@ class Body(Secret):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, dict | list) and not is_sealed(value) and not is_secret_form(value):
             if len(orjson.dumps(value)) > self._longest:
-                raise ValidationError(f"Takes at most {self._longest} bytes.")
+                raise ValidationError(worded("Takes at most %(most)s bytes.", most=self._longest))
             return value
         return super()._deserialize(value, *args, **kwargs)
 
@@ -57,7 +58,12 @@ class Headers(fields.Field[Any]):
         if value == []:
             return {}
         if not isinstance(value, dict) or len(value) > _MOST_HEADERS:
-            raise ValidationError(f"Takes an object of at most {_MOST_HEADERS} header fields.")
+            raise ValidationError(
+                worded(
+                    "Takes an object of at most %(most)s header fields.",
+                    most=_MOST_HEADERS,
+                )
+            )
         read, problems = {}, {}
         for name, given in value.items():
             try:
@@ -75,7 +81,7 @@ class Statuses(fields.Field[Any]):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         given = value if isinstance(value, list) else [value]
         if not 1 <= len(given) <= _MOST_STATUSES:
-            raise ValidationError(f"Takes 1 to {_MOST_STATUSES} statuses.")
+            raise ValidationError(worded("Takes 1 to %(most)s statuses.", most=_MOST_STATUSES))
         problems: dict[int | str, Any] = {}
         read = []
         for number, each in enumerate(given):
@@ -94,12 +100,14 @@ class JsonCondition(fields.Field[Any]):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         condition = {"path": value} if isinstance(value, str) else value
         if not isinstance(condition, dict) or not isinstance(condition.get("path"), str):
-            raise ValidationError('Takes an object such as {"path": "$.status", "equals": "ok"}.')
+            raise ValidationError(
+                worded('Takes an object such as {"path": "$.status", "equals": "ok"}.')
+            )
         unknown = condition.keys() - {"path", "equals", "contains", "exists"}
         if unknown or len(condition) > 2:
-            raise ValidationError("Takes a path, and one of equals, contains and exists.")
+            raise ValidationError(worded("Takes a path, and one of equals, contains and exists."))
         if not isinstance(condition.get("exists", True), bool):
-            raise ValidationError({"exists": ["Takes true or false."]})
+            raise ValidationError({"exists": [worded("Takes true or false.")]})
         try:
             json_path(condition["path"])
         except ValueError as error:
@@ -119,7 +127,9 @@ class MemoryLimit(fields.Field[Any]):
             return {"share": float(share[1]) / 100}
         amount = megabytes(value) if isinstance(value, str) else None
         if amount is None:
-            raise ValidationError("Takes a share such as 90%, or a size such as 512MB or 1GiB.")
+            raise ValidationError(
+                worded("Takes a share such as 90%, or a size such as 512MB or 1GiB.")
+            )
         return {"megabytes": amount}
 
 
@@ -138,22 +148,22 @@ def _secret_text(value: Any, longest: int) -> Any:
         # An imported document holds it unsealed.
         value = value["value"]
     if not isinstance(value, str):
-        raise ValidationError("Takes a text.")
+        raise ValidationError(worded("Takes a text."))
     if len(value) > longest:
-        raise ValidationError(f"Takes at most {longest} characters.")
+        raise ValidationError(worded("Takes at most %(most)s characters.", most=longest))
     return value
 
 
 def _header(name: Any, value: Any) -> Any:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise ValidationError("Is no name of a header field.")
+        raise ValidationError(worded("Is no name of a header field."))
     if name.lower() in _OUR_HEADERS:
-        raise ValidationError("Is set by the check itself.")
+        raise ValidationError(worded("Is set by the check itself."))
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     text = _secret_text(value, 8192)
     if isinstance(text, str) and not _HEADER_VALUE.fullmatch(text):
-        raise ValidationError("Takes a text of one line.")
+        raise ValidationError(worded("Takes a text of one line."))
     return text
 
 
@@ -168,4 +178,6 @@ def _statuses(value: Any) -> list[int]:
             last = int(match[3] or first)
             if first <= last:
                 return [first, last]
-    raise ValidationError('Takes a status such as 200, or a range such as "2xx" or "200-299".')
+    raise ValidationError(
+        worded('Takes a status such as 200, or a range such as "2xx" or "200-299".')
+    )

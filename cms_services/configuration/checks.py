@@ -15,6 +15,7 @@ from marshmallow import fields as plain
 from cms_services.configuration import check_fields as take
 from cms_services.configuration import fields
 from cms_services.field_messages import field_messages
+from cms_services.wording import worded
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = "5s", "24h"
 
@@ -38,7 +39,7 @@ class _CheckSchema(Schema):
     def _timeout_within_interval(self, data: dict[str, Any], **_: Any) -> None:
         timeout, interval = data.get("timeout"), data.get("interval")
         if timeout is not None and interval is not None and timeout >= interval:
-            raise ValidationError("Must be shorter than the interval.", "timeout")
+            raise ValidationError(worded("Must be shorter than the interval."), "timeout")
 
 
 class _Secured(_CheckSchema):

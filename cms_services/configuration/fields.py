@@ -14,11 +14,12 @@ from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Regexp
 
 from cms_services.durations import parse_duration
+from cms_services.wording import either, worded
 
 MEMORY = re.compile(r"([1-9]\d{0,5}) ?([MGT])(i?)B?", re.ASCII | re.IGNORECASE)
 _DIGITS = re.compile(r"\d{1,10}", re.ASCII)
 _VARIABLE_NAME = re.compile(r"[^=\x00]{1,255}")
-_HINT_VARIABLE = 'Takes a string, or {"value": "...", "secret": true}.'
+_HINT_VARIABLE = worded('Takes a string, or {"value": "...", "secret": true}.')
 
 
 class Text(fields.String):
@@ -33,9 +34,9 @@ class Version(fields.Field[Any]):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValidationError("Takes a version, such as 18.x.")
+            raise ValidationError(worded("Takes a version, such as 18.x."))
         if isinstance(value, str) and len(value) > 255:
-            raise ValidationError("Takes at most 255 characters.")
+            raise ValidationError(worded("Takes at most 255 characters."))
         return value
 
 
@@ -50,7 +51,11 @@ class WholeNumber(fields.Field[Any]):
         number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
         whole = isinstance(number, int) and not isinstance(number, bool)
         if not whole or not self.low <= number <= self.high:
-            raise ValidationError(f"Takes a whole number from {self.low} to {self.high}.")
+            raise ValidationError(
+                worded(
+                    "Takes a whole number from %(low)s to %(high)s.", low=self.low, high=self.high
+                )
+            )
         return number
 
 
@@ -60,7 +65,7 @@ class Memory(fields.String):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs) or ""
         if not MEMORY.fullmatch(text):
-            raise ValidationError("Takes a size in M, G or T, such as 512MB or 1GiB.")
+            raise ValidationError(worded("Takes a size in M, G or T, such as 512MB or 1GiB."))
         return text
 
 
@@ -79,7 +84,11 @@ class Duration(fields.String):
         except ValueError:
             duration = timedelta(-1)
         if not low <= duration <= high:
-            hint = f"Takes a duration from {' to '.join(self._bounds)}, such as 30s or 5m."
+            hint = worded(
+                "Takes a duration from %(shortest)s to %(longest)s, such as 30s or 5m.",
+                shortest=self._bounds[0],
+                longest=self._bounds[1],
+            )
             raise ValidationError(hint)
         return duration
 
@@ -99,8 +108,10 @@ class HttpUrl(fields.String):
         except ValueError:
             fits = False
         if not fits:
-            schemes = " or ".join(f"{each}://" for each in self._schemes)
-            raise ValidationError(f"Takes a URL that begins with {schemes}.")
+            schemes = either(f"{each}://" for each in self._schemes)
+            raise ValidationError(
+                worded("Takes a URL that begins with %(schemes)s.", schemes=schemes)
+            )
         return text
 
 
@@ -109,7 +120,7 @@ class Address(fields.String):
 
     def __init__(self, version: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._version = version
+        self._version, self._kind = version, f"IPv{version}"
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs) or ""
@@ -118,7 +129,7 @@ class Address(fields.String):
         except ValueError:
             found = None
         if found != self._version:
-            raise ValidationError(f"Takes an IPv{self._version} address.")
+            raise ValidationError(worded("Takes an %(kind)s address.", kind=self._kind))
         return text
 
 
@@ -159,7 +170,7 @@ class Environment(fields.Field[Any]):
         if isinstance(value, str):
             return value
         if not isinstance(value, dict):
-            raise ValidationError("Takes an object of variables.")
+            raise ValidationError(worded("Takes an object of variables."))
         problems = {
             name[:100]: [problem]
             for name, variable in value.items()
@@ -185,7 +196,7 @@ def matching(pattern: str, hint: str, **kwargs: Any) -> fields.String:
 
 def _problem_of_variable(name: str, variable: Any) -> str | None:
     if not _VARIABLE_NAME.fullmatch(name):
-        return "The name of a variable has 1 to 255 characters and no '='."
+        return worded("The name of a variable has 1 to 255 characters and no '='.")
     if isinstance(variable, list):
         return _HINT_VARIABLE
     if isinstance(variable, dict):

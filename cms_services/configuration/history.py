@@ -26,6 +26,7 @@ from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.vocabulary import EventType, Permission
+from cms_services.wording import worded
 
 _NEWEST_FIRST = (SortKey("number", ConfigurationVersion.number, descending=True),)
 
@@ -107,7 +108,12 @@ def reveal_secret(actor: Actor, identifier: str, path: str) -> RevealedSecret:
         if isinstance(value, Opened) and path_text(place) == path:
             note_read(actor, service, EventType.SERVICE_SECRET_REVEALED, {"path": path})
             return RevealedSecret(path, str(value))
-    raise NotFound(f"This configuration has no secret at {path[:300]!r} whose value was ever set.")
+    raise NotFound(
+        worded(
+            "This configuration has no secret at %(path)r whose value was ever set.",
+            path=path[:300],
+        )
+    )
 
 
 def list_versions(actor: Actor, identifier: str, *, limit: int, cursor: str | None) -> Page[AnyRow]:
@@ -201,7 +207,7 @@ def _encoded(document: Document) -> bytes:
 def _version_of(service_id: str, number: int) -> ConfigurationVersion:
     version = db.session.get(ConfigurationVersion, (service_id, number))
     if version is None:
-        raise NotFound("This service's configuration has no such version.")
+        raise NotFound(worded("This service's configuration has no such version."))
     return version
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from jsonpath import JSONPath, JSONPathEnvironment, JSONPathError, JSONPathMatch
 
+from cms_services.wording import worded
+
 _LONGEST_PATH = 255
 # A step for one value takes some 50 microseconds, during which nothing else is checked.
 _MOST_VALUES = 2000
@@ -28,16 +30,16 @@ def json_path(text: str) -> JSONPath:
     search(), whose patterns can take for ever, and more than one of `..`, `?`, `,` and `$`.
     """
     if len(text) > _LONGEST_PATH:
-        raise ValueError(f"Takes at most {_LONGEST_PATH} characters.")
+        raise ValueError(worded("Takes at most %(most)s characters.", most=_LONGEST_PATH))
     if any(text.count(each) > 1 for each in ("..", "?", ",", "$")):
-        raise ValueError("Takes a path with one each of '..', '?', ',' and '$' at most.")
+        raise ValueError(worded("Takes a path with one each of '..', '?', ',' and '$' at most."))
     try:
         compiled = _ENVIRONMENT.compile(text)
     except (JSONPathError, ValueError, RecursionError) as error:
         said = str(error).partition("\n")[0][:200]
-        raise ValueError(f"Takes a JSONPath (RFC 9535): {said}") from error
+        raise ValueError(worded("Takes a JSONPath (RFC 9535): %(said)s", said=said)) from error
     if not isinstance(compiled, JSONPath):
-        raise ValueError("Takes one JSONPath (RFC 9535).")
+        raise ValueError(worded("Takes one JSONPath (RFC 9535)."))
     return compiled
 
 

@@ -24,6 +24,7 @@ from cms_services.encryption import current_vault
 from cms_services.errors import Conflict, DomainError, ServiceConfigError, ValidationFailed
 from cms_services.extensions import db
 from cms_services.vocabulary import Status
+from cms_services.wording import clause, listed, worded
 
 _MOST_REFERENCES = 200
 REFERENCE = re.compile(
@@ -115,12 +116,15 @@ def require_exports_kept(actor: Actor, service: Service, document: Document) -> 
         return
     shown = _shown(actor, broken)
     others = len(broken) - len(shown)
-    told = [f"{each.name} ({each.variable})" for each in shown[:5]]
+    told: list[str] = [f"{each.name} ({each.variable})" for each in shown[:5]]
     if others or len(shown) > 5:
-        told.append(f"{others + len(shown[5:])} more")
+        told.append(worded("%(count)s more", count=others + len(shown[5:])))
     raise Conflict(
-        f"Other services take values that would be gone: {', '.join(told)}. Change those first, or "
-        "change the configuration at its own address with ?allowBreaking=true.",
+        worded(
+            "Other services take values that would be gone: %(services)s. Change those first, "
+            "or change the configuration at its own address with ?allowBreaking=true.",
+            services=listed(told),
+        ),
         {"exports": sorted(lost), "dependents": [_told(each) for each in shown], "others": others},
     )
 
@@ -219,7 +223,10 @@ def _targets(
 ) -> dict[_Wanted, str]:
     """The id of the service that each reference means, which may be the service itself."""
     if len(wanted) > _MOST_REFERENCES:
-        problem = f"A configuration takes at most {_MOST_REFERENCES} values from other services."
+        problem = worded(
+            "A configuration takes at most %(most)s values from other services.",
+            most=_MOST_REFERENCES,
+        )
         raise ValidationFailed({"environment": [problem]})
     # What was settled before is not judged again, so that other changes stay possible whatever
     # has become of it.
@@ -234,7 +241,11 @@ def _targets(
             continue
         exporting = document if target.id == service.id else target.config
         if each.export not in exported_names(exporting):
-            problem = f"{each.written} does not list {each.export} under its exports."
+            problem = worded(
+                "%(written)s does not list %(export)s under its exports.",
+                written=each.written,
+                export=each.export,
+            )
             problems.setdefault(f"environment.{each.variable}", []).append(problem)
     if problems:
         raise ValidationFailed(problems)
@@ -275,13 +286,17 @@ def _target(actor: Actor, service: Service, written: str) -> Service:
         named = named.where(Service.project_id.is_(None), Service.user_id == service.user_id)
     siblings = db.session.scalars(named.limit(2)).all()
     if len(siblings) > 1:
-        message = f"Several services are called {written}; name one by its serviceId."
+        message = worded(
+            "Several services are called %(written)s; name one by its serviceId.", written=written
+        )
         raise ValidationFailed({}, message)
     try:
         return load_row(actor, siblings[0].id) if siblings else load_service(actor, written)
     except DomainError as error:
-        hint = "write $${ where the text itself is meant."
-        raise ValidationFailed({}, f"{error.message.rstrip('.')}; {hint}") from error
+        message = worded(
+            "%(problem)s; write $${ where the text itself is meant.", problem=clause(error.message)
+        )
+        raise ValidationFailed({}, message) from error
 
 
 def _refuse_cycles(service_id: str, rows: list[ServiceReference]) -> None:
@@ -299,7 +314,7 @@ def _refuse_cycles(service_id: str, rows: list[ServiceReference]) -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         own = sorted({variable for owner, variable in error.args[1] if owner == service_id})
-        problem = ["Takes its own value, by way of what it refers to."]
+        problem = [worded("Takes its own value, by way of what it refers to.")]
         raise ValidationFailed({f"environment.{name}": problem for name in own}) from error
 
 

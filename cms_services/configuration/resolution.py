@@ -16,6 +16,7 @@ from cms_services.configuration.secrets import masked, opened
 from cms_services.encryption import current_vault
 from cms_services.errors import DomainError, ServiceConfigError
 from cms_services.extensions import db
+from cms_services.wording import worded
 
 # Characters that one variable, and all of a document, may take. Values that take values could
 # double at each step.
@@ -61,7 +62,7 @@ class _Resolver:
             return value
         place = (service.id, variable)
         if place in within:
-            raise _broken(variable, "takes its own value")
+            raise _broken(variable, worded("takes its own value"))
         if place not in self._known:
             self._known[place] = self._filled_in(service, variable, value, (*within, place))
         return self._known[place]
@@ -81,7 +82,7 @@ class _Resolver:
             pieces.append(piece)
             self._taken_so_far += len(piece)
             if sum(map(len, pieces)) > _LONGEST or self._taken_so_far > _MOST:
-                raise _broken(variable, "takes more than a variable can hold")
+                raise _broken(variable, worded("takes more than a variable can hold"))
             return piece
 
         text = REFERENCE.sub(taken, value)
@@ -99,9 +100,13 @@ class _Resolver:
         target_id = self._targets_of(service).get((match["service"], match["export"]))
         target = db.session.get(Service, target_id) if target_id else None
         if target is None:
-            raise _broken(variable, f"refers to {match[0]}, which is gone")
+            gone = worded("refers to %(reference)s, which is gone", reference=match[0])
+            raise _broken(variable, gone)
         if match["export"] not in exported_names(target.config):
-            raise _broken(variable, f"refers to {match[0]}, which is no longer exported")
+            unexported = worded(
+                "refers to %(reference)s, which is no longer exported", reference=match[0]
+            )
+            raise _broken(variable, unexported)
         value = self.resolved(
             target, match["export"], self._environment_of(target)[match["export"]], within
         )
@@ -138,6 +143,10 @@ class _Resolver:
 
 def _broken(variable: str, problem: str) -> ServiceConfigError:
     return ServiceConfigError(
-        f"The configuration's environment.{variable} {problem}.",
-        {f"environment.{variable}": [f"It {problem}."]},
+        worded(
+            "The configuration's environment.%(variable)s %(problem)s.",
+            variable=variable,
+            problem=problem,
+        ),
+        {f"environment.{variable}": [worded("It %(problem)s.", problem=problem)]},
     )

@@ -14,6 +14,7 @@ from marshmallow.validate import Length
 from cms_services.configuration import fields
 from cms_services.configuration.checks import Check, Scrapes
 from cms_services.vocabulary import Family, LogLevel
+from cms_services.wording import worded
 
 _MOST_LISTED = 200
 _PORT = (1, 65535)
@@ -60,7 +61,8 @@ class Networking(Section):
     ssl = plain.Boolean()
     cors_origins = plain.List(
         fields.matching(
-            r"\*|https?://[^\s/?#]+", "Takes an origin, such as https://app.example.com, or *."
+            r"\*|https?://[^\s/?#]+",
+            worded("Takes an origin, such as https://app.example.com, or *."),
         ),
         data_key="corsOrigins",
         validate=Length(max=_MOST_LISTED),
@@ -79,7 +81,7 @@ class HealthCheck(Section):
     def _timeout_within_interval(self, data: dict[str, Any], **_: Any) -> None:
         timeout, interval = data.get("timeout"), data.get("interval")
         if timeout is not None and interval is not None and timeout >= interval:
-            raise ValidationError("Must be shorter than the interval.", "timeout")
+            raise ValidationError(worded("Must be shorter than the interval."), "timeout")
 
 
 class Logging(Section):
@@ -87,7 +89,7 @@ class Logging(Section):
     format = fields.words("json", "text", "console")
     outputs = plain.List(fields.words("console", "file", "external"), validate=Length(max=3))
     retention = fields.matching(
-        r"(?!0+\D)\d{1,4}-?(d|days?)", "Takes a number of days, 1 or more, such as 30d."
+        r"(?!0+\D)\d{1,4}-?(d|days?)", worded("Takes a number of days, 1 or more, such as 30d.")
     )
     structured = plain.Boolean()
 
@@ -111,7 +113,7 @@ class Pool(Section):
     @validates_schema
     def _ordered(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("min", 0) > data.get("max", data.get("min", 0)):
-            raise ValidationError("Must not be above max.", "min")
+            raise ValidationError(worded("Must not be above max."), "min")
 
 
 class Database(Section):
@@ -172,7 +174,7 @@ class ComponentConfiguration(Section):
             given = [each.get("name") for each in elements]
             if len(elements) > 1 and (None in given or len(set(given)) < len(given)):
                 field = self.fields[name]
-                message = "Give each a name of its own."
+                message = worded("Give each a name of its own.")
                 raise ValidationError(message, field.data_key or name)
 
     @validates_schema
@@ -180,7 +182,7 @@ class ComponentConfiguration(Section):
         environment = data.get("environment")
         variables = environment if isinstance(environment, dict) else {}
         missing = {
-            number: ["There is no variable of this name under environment."]
+            number: [worded("There is no variable of this name under environment.")]
             for number, name in enumerate(data.get("exports") or [])
             if name not in variables
         }
@@ -199,7 +201,7 @@ class Scaling(Section):
     def _ordered(self, data: dict[str, Any], **_: Any) -> None:
         least, most = data.get("min_replicas"), data.get("max_replicas")
         if least is not None and most is not None and least > most:
-            raise ValidationError("Must not be above maxReplicas.", "minReplicas")
+            raise ValidationError(worded("Must not be above maxReplicas."), "minReplicas")
 
 
 class Ingress(Section):

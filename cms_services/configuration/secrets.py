@@ -15,6 +15,7 @@ from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.configuration.paths import KEPT, Path, camel_case, mapped, path_text, places
 from cms_services.encryption import Vault
 from cms_services.errors import ValidationFailed
+from cms_services.wording import worded
 
 _SEALED = "sealed"
 _FORM = {"value", "secret"}
@@ -41,7 +42,7 @@ _NAMES_OF_SECRETS = frozenset(each[1:-1] for each in _MARKS)
 # An imported variable may be an object or a list, of which nobody knows what it holds.
 _ODD_VARIABLE = re.compile(r'"environment"\s*:\s*\{[^{}\[\]]*[\[{]')
 _YES, _NO = (True, 1, "1", "true"), (False, 0, "0", "false")
-_HINT = 'Takes a string, or {"value": "...", "secret": true}.'
+_HINT = worded('Takes a string, or {"value": "...", "secret": true}.')
 
 
 def masked(document: Any) -> Document:
@@ -88,7 +89,9 @@ def sealed(document: Document, previous: Document, service_id: str, vault: Vault
             # An imported document holds it unsealed.
             return kept if is_sealed(kept) else sealed_as(path, _plain_text(kept))
         if plain == MASK and (secret or is_secret_field(path)):
-            problems[path_text(path)] = ["No secret is stored here that could be kept; send it."]
+            problems[path_text(path)] = [
+                worded("No secret is stored here that could be kept; send it.")
+            ]
             return value
         return sealed_as(path, plain) if secret else plain
 
@@ -225,7 +228,7 @@ def _read(path: Path, given: Any, was_secret: bool) -> tuple[Any, bool]:
     if not isinstance(value, str) or secret not in (*_YES, *_NO) or given.keys() - _FORM:
         raise ValueError(_HINT)
     if always and secret in _NO:
-        raise ValueError("Is a secret always.")
+        raise ValueError(worded("Is a secret always."))
     return value, secret in _YES
 
 

@@ -19,6 +19,7 @@ from cms_services.configuration.secrets import is_secret_form, without_secret_fo
 from cms_services.errors import ValidationFailed
 from cms_services.field_messages import field_messages
 from cms_services.vocabulary import Family
+from cms_services.wording import worded
 
 EXTRA = "extra"
 _LARGEST_BYTES = 256 * 1024
@@ -47,7 +48,11 @@ def require_valid(family: Family, document: Document) -> None:
     `networking.port`."""
     size = len(orjson.dumps(document))
     if size > _LARGEST_BYTES:
-        problem = f"A configuration takes at most {_LARGEST_BYTES // 1024} KiB; this has {size}."
+        problem = worded(
+            "A configuration takes at most %(most)s KiB; this has %(size)s.",
+            most=_LARGEST_BYTES // 1024,
+            size=size,
+        )
         raise ValidationFailed({"configuration": [problem]})
     schema = SCHEMA_OF_FAMILY[family]
     judged = without_secret_forms(document)
@@ -81,7 +86,7 @@ class _Shaper:
     ) -> Document:
         if self.strict and is_secret_form(given):
             place = ".".join(path) or "configuration"
-            raise ValidationFailed({place: ["Takes an object; mark what is secret in it."]})
+            raise ValidationFailed({place: [worded("Takes an object; mark what is secret in it.")]})
         fields = _fields_by_name(schema)
         spelled = {camel_case(name): name for name in like}
         known: Document = {}
@@ -111,7 +116,7 @@ class _Shaper:
 
     def _refuse_twice(self, path: tuple[str, ...]) -> None:
         if self.strict:
-            raise ValidationFailed({".".join(path): ["Stands here twice; give it once."]})
+            raise ValidationFailed({".".join(path): [worded("Stands here twice; give it once.")]})
 
     def _value(self, field: Any, value: Any, like: Any, path: tuple[str, ...]) -> Any:
         nested = _schema_of(field)

@@ -26,6 +26,7 @@ from cms_services.vocabulary import Permission, Role
 from cms_services.web.browsers import browser_words
 from cms_services.web.schemas.accounts import InvitationCreation, UserChange, UserCreation
 from cms_services.web.transactions import reading, writing
+from cms_services.wording import worded
 
 admin_pages = Blueprint("admin_pages", __name__)
 
@@ -170,7 +171,7 @@ def second_factor_form(actor: Actor, user_id: str) -> str:
 @signed_in_page(Permission.USERS_MANAGE)
 def remove_second_factor(actor: Actor, user_id: str) -> AnyResponse:
     if user_id == actor.user_id:
-        raise Forbidden("Remove your own second factor on the page of your account.")
+        raise Forbidden(worded("Remove your own second factor on the page of your account."))
     with writing():
         second_factor.remove_second_factor(actor, accounts.get_user(user_id, for_change=True))
     say(_("The second factor is removed."))
@@ -269,7 +270,7 @@ def revocation_form(actor: Actor, invitation_id: str) -> str:
     with reading():
         found = [each for each in invitations.list_invitations() if each.id == invitation_id]
         if not found:
-            raise NotFound("There is no such invitation.")
+            raise NotFound(worded("There is no such invitation."))
         return render_template("admin/revoke_invitation.html", actor=actor, invitation=found[0])
 
 

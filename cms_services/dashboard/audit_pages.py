@@ -15,7 +15,7 @@ from cms_services.audit.trail import get_entry, list_entries
 from cms_services.audit.verification import Verification, unmoving_view
 from cms_services.catalogue.access import load_service, names_among
 from cms_services.clock import to_wire
-from cms_services.dashboard.audit_words import action_choices
+from cms_services.dashboard.audit_words import action_choices, finding_words
 from cms_services.dashboard.guards import signed_in_page
 from cms_services.database import AnyRow
 from cms_services.encryption import current_vault
@@ -24,6 +24,7 @@ from cms_services.projects.sharing import names_of_projects, owned_project_ids
 from cms_services.vocabulary import Permission, Relation
 from cms_services.web.limits import DOWNLOAD
 from cms_services.web.transactions import reading
+from cms_services.wording import worded
 
 audit_pages = Blueprint("audit_pages", __name__)
 
@@ -104,7 +105,7 @@ def verify(actor: Actor) -> str:
     with unmoving_view() as connection:
         result = Verification(connection, current_vault())
         found = result.findings()
-        findings = list(islice(found, _MOST_FINDINGS))
+        findings = [finding_words(each) for each in islice(found, _MOST_FINDINGS)]
         more = sum(1 for _finding in found)
     return render_template(
         "audit/verification.html", actor=actor, result=result, findings=findings, more=more
@@ -117,7 +118,7 @@ verify.limits = DOWNLOAD  # type: ignore[attr-defined]
 
 def _require_admin(actor: Actor) -> None:
     if not actor.is_admin:
-        raise Forbidden("Administrators alone verify the audit trail.")
+        raise Forbidden(worded("Administrators alone verify the audit trail."))
 
 
 def _day(given: dict[str, str], name: str, problems: dict[str, list[str]]) -> datetime | None:

@@ -10,6 +10,7 @@ from flask_babel import format_datetime
 from flask_babel import lazy_gettext as _
 from flask_babel.speaklater import LazyString
 
+from cms_services.audit.verification import Damage, Finding
 from cms_services.configuration.differences import differences
 from cms_services.dashboard.words import WORD_FILTERS
 from cms_services.vocabulary import EventType
@@ -53,6 +54,24 @@ _ACTIONS: dict[str, LazyString] = {
     EventType.KEYS_ROTATED: _("Keys rotated"),
     EventType.TOKEN_CREATED: _("Personal token made"),
     EventType.TOKEN_REVOKED: _("Personal token revoked"),
+}
+# As the command says them, in the words of audit/verification.py.
+_DAMAGES: dict[str, LazyString] = {
+    Damage.EDITED: _("edited"),
+    Damage.REMOVED: _("removed"),
+    Damage.OUT_OF_PLACE: _("out of place: not written behind the entry that stands before"),
+    Damage.ADDED: _("added by somebody else: without a code"),
+    Damage.BEHIND_THE_HEAD: _("behind the head: added by somebody else, or the head was set back"),
+    Damage.BEFORE_THE_CHAIN: _("with a code, yet before the beginning of the chain"),
+    Damage.CUT_OFF: _("removed: the end of the chain is cut off"),
+    Damage.UNCHECKED: _("can't be checked: the key is not configured"),
+    Damage.NOT_THE_LAST: _("not the entry that the head of the chain names"),
+    Damage.HEAD_EDITED: _("the head of the chain, here, was edited"),
+    Damage.HEAD_REMOVED: _("the head of the chain, here, was removed"),
+    Damage.HEAD_UNCHECKED: _(
+        "the head of the chain, here, can't be checked: the key is not configured"
+    ),
+    Damage.NOT_AS_NOTED: _("not the entry that was noted"),
 }
 # What entries name, of services and of everything else. Places within a configuration keep their
 # own names.
@@ -175,3 +194,13 @@ def _text(name: str, value: Any) -> str | None:
     if _is_texts(value):
         return ", ".join(value)
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def finding_words(finding: Finding) -> str:
+    """What is wrong with an entry, or with all from one to another."""
+    first, last, damage = finding.first_id, finding.last_id, _DAMAGES[finding.damage]
+    if first == last:
+        return str(_("entry %(id)s: %(damage)s", id=first, damage=damage))
+    return str(
+        _("entries %(first)s to %(last)s: %(damage)s", first=first, last=last, damage=damage)
+    )

@@ -21,6 +21,7 @@ from cms_services.errors import DomainError, ValidationFailed
 from cms_services.vocabulary import SUSPENDED_STATUS, TRANSITIONS, Permission, Relation, Status
 from cms_services.web.bulk import change_each
 from cms_services.web.transactions import reading
+from cms_services.wording import worded
 
 bulk_pages = Blueprint("bulk_pages", __name__)
 
@@ -43,7 +44,7 @@ _WORDS = {
 }
 
 
-_TOO_MANY = {"id": [f"Takes at most {MOST_AT_ONCE} services at once."]}
+_TOO_MANY = {"id": [worded("Takes at most %(most)s services at once.", most=MOST_AT_ONCE)]}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from cms_services.dashboard.configuration_words import (
     label_of,
 )
 from cms_services.vocabulary import FAMILY_OF_TYPE, Family, ServiceType
+from cms_services.web.translation import translated
 
 Kind = Literal[
     "text",
@@ -558,7 +559,9 @@ def _tell(top: list[Field], problems: Mapping[str, list[str]]) -> list[Told]:
             near = near.rpartition(".")[0]
         found = by_place.get(near)
         if found is not None:
-            found.problems += messages if near == place else [f"{place}: {' '.join(messages)}"]
+            found.problems += (
+                messages if near == place else [f"{place}: {' '.join(map(translated, messages))}"]
+            )
         told.append(Told(place, messages, found.id if found else None))
     return told
 

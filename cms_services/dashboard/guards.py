@@ -13,6 +13,7 @@ from cms_services.vocabulary import Permission, Relation
 from cms_services.web.caller import current_actor
 from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.permissions import page_for
+from cms_services.wording import worded
 
 P = ParamSpec("P")
 
@@ -33,7 +34,7 @@ def signed_in_page(
         def guarded(*args: P.args, **kwargs: P.kwargs) -> AnyResponse:
             refuse_cross_site_change()
             if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
-                raise NotFound("No identifier contains a NUL character.")
+                raise NotFound(worded("No identifier contains a NUL character."))
             actor = current_actor()
             reads = request.method in ("GET", "HEAD")
             if reads and not actor.is_signed_in:

@@ -5,6 +5,8 @@ from pathlib import Path
 from flask import Flask, has_request_context, request
 from flask_babel import Babel
 
+from cms_services.web.translation import MESSAGE_LANGUAGE, translated
+
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 LANGUAGE_COOKIE = "language"
 
@@ -18,6 +20,9 @@ def init_language(app: Flask) -> None:
         default_translation_directories=str(_TRANSLATIONS),
         locale_selector=language,
     )
+    app.jinja_env.filters["translated"] = translated
+    # Whatever a template shows that is worded; what it joins needs the filter.
+    app.jinja_env.finalize = translated
     app.context_processor(lambda: {"language": language(), "languages": LANGUAGES})
 
 
@@ -25,7 +30,7 @@ def language() -> str:
     """The code of the language that this request is answered in."""
     if not has_request_context():
         return "en"
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    chosen = request.headers.get(MESSAGE_LANGUAGE) or request.cookies.get(LANGUAGE_COOKIE)
     if chosen in LANGUAGES:
         return chosen
     return request.accept_languages.best_match(LANGUAGES, "en") or "en"

@@ -19,6 +19,7 @@ from cms_services.projects.models import Project
 from cms_services.vocabulary import PROJECT_WRITERS, Permission, ProjectRole, Relation, Status
 from cms_services.web.schemas.projects import MemberIn, NewMember, ProjectCreation
 from cms_services.web.transactions import reading, writing
+from cms_services.wording import worded
 
 project_pages = Blueprint("project_pages", __name__)
 
@@ -217,7 +218,7 @@ def _member(project: Project, user_id: str) -> Any:
     for member in sharing.list_members(project):
         if member.user_id == user_id:
             return member
-    raise NotFound("There is no such member.")
+    raise NotFound(worded("There is no such member."))
 
 
 def _page(template: str, actor: Actor, project: Project, **shown: Any) -> str:

@@ -26,6 +26,7 @@ from cms_services.web.operations import PUBLIC
 from cms_services.web.permissions import page_for
 from cms_services.web.signing_in import begin_session_of, check_password_of
 from cms_services.web.transactions import reading, writing
+from cms_services.wording import worded
 
 signing_in_pages = Blueprint("signing_in_pages", __name__)
 
@@ -254,7 +255,7 @@ def _checked_before() -> CheckedPassword:
         if hmac.compare_digest(session["signing_in_state"], _state_of(checked)):
             return checked
     session.clear()
-    raise Unauthenticated("That took too long; sign in again.")
+    raise Unauthenticated(worded("That took too long; sign in again."))
 
 
 def _state_of(checked: CheckedPassword) -> str:

@@ -14,6 +14,7 @@ from cms_services.monitoring.public_status import DAYS
 from cms_services.web.operations import PUBLIC
 from cms_services.web.permissions import page_for
 from cms_services.web.status_cache import KEPT, shown_status
+from cms_services.wording import either, worded
 
 status_pages = Blueprint("status_pages", __name__)
 
@@ -65,7 +66,7 @@ def _duration(seconds: int) -> str:
 def _badge(label: str, state: str, percent: float | None) -> Response:
     kind = request.args.get("kind", "state")
     if kind not in _KINDS:
-        raise ValidationFailed({"kind": [f"Takes {' or '.join(_KINDS)}."]})
+        raise ValidationFailed({"kind": [worded("Takes %(choices)s.", choices=either(_KINDS))]})
     if kind == "state":
         spoken = WORD_FILTERS["status_word" if state == MAINTENANCE else "health_word"](state)
         image = badge(label, spoken, COLOUR_OF_STATE[state])

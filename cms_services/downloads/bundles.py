@@ -27,6 +27,7 @@ from cms_services.errors import (
     ValidationFailed,
 )
 from cms_services.vocabulary import EventType, Permission, ServiceType, Status
+from cms_services.wording import either, worded
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +109,9 @@ def download(
 def require_format(bundle: Bundle, format: str) -> None:
     """Raises ValidationFailed."""
     if format not in bundle.formats:
-        raise ValidationFailed({"format": [f"Takes {' or '.join(bundle.formats)}."]})
+        raise ValidationFailed(
+            {"format": [worded("Takes %(choices)s.", choices=either(bundle.formats))]}
+        )
 
 
 def find_for_download(actor: Actor, bundle: Bundle, identifier: str, with_secrets: bool) -> Service:
@@ -124,7 +127,7 @@ def find_for_download(actor: Actor, bundle: Bundle, identifier: str, with_secret
 def require_downloadable(actor: Actor, service: Service, with_secrets: bool) -> None:
     """Raise Conflict for a cancelled service, Forbidden for secrets that are not the caller's."""
     if service.status == Status.CANCELLED:
-        raise Conflict("A cancelled service has no downloads; an admin can restore it.")
+        raise Conflict(worded("A cancelled service has no downloads; an admin can restore it."))
     if with_secrets:
         actor.require(Permission.SECRETS_READ)
         load_row(actor, service.id, for_change=True)
@@ -167,4 +170,4 @@ def _unexpected_failures_hidden() -> Iterator[None]:
         raise
     except Exception as error:
         _log.exception("a download could not be generated")
-        raise DownloadGenerationFailed("The bundle could not be generated.") from error
+        raise DownloadGenerationFailed(worded("The bundle could not be generated.")) from error

@@ -19,6 +19,7 @@ from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.configuration.fields import MEMORY
 from cms_services.downloads.names import host_name
 from cms_services.errors import ServiceConfigError
+from cms_services.wording import worded
 
 _BYTES_OF_UNIT = {
     "M": 1000**2,
@@ -64,7 +65,10 @@ class Variables:
 
 def refused(path: str, message: str) -> ServiceConfigError:
     return ServiceConfigError(
-        f"The configuration's {path} can't be used. {message}", {path: [message]}
+        worded(
+            "The configuration's %(path)s can't be used. %(message)s", path=path, message=message
+        ),
+        {path: [message]},
     )
 
 
@@ -78,7 +82,9 @@ def whole_number(
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise refused(path, f"Takes a whole number from {low} to {high}.")
+        raise refused(
+            path, worded("Takes a whole number from %(low)s to %(high)s.", low=low, high=high)
+        )
     return value
 
 
@@ -102,7 +108,7 @@ def text(
 
 def seconds(document: Document, path: str, high: int, default: int) -> int:
     """The duration at this path, in whole seconds, rounded up. A bare number counts seconds."""
-    hint = f"Takes a time of at most {high} seconds, such as 30s."
+    hint = worded("Takes a time of at most %(high)s seconds, such as 30s.", high=high)
     match = text(document, path, _DURATION, hint, numbers=True)
     if match is None:
         return default
@@ -119,7 +125,7 @@ def memory(document: Document, default: Memory) -> Memory:
         return default
     match = MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise refused(path, "Takes a size in M, G or T, such as 512MB or 1GiB.")
+        raise refused(path, worded("Takes a size in M, G or T, such as 512MB or 1GiB."))
     return Memory(int(match[1]), match[2].upper() + match[3].lower())
 
 
@@ -138,10 +144,12 @@ def domains(document: Document, service_name: str, fallback: str) -> list[str]:
         for number, each in enumerate(value if several else [value]):
             host = host_name(each) if isinstance(each, str) else None
             if host is None:
-                raise refused(f"{path}.{number}" if several else path, "Takes a domain name.")
+                raise refused(
+                    f"{path}.{number}" if several else path, worded("Takes a domain name.")
+                )
             found[host] = None
     if len(found) > _MAX_DOMAINS:
-        raise refused("domains", f"Takes at most {_MAX_DOMAINS} names.")
+        raise refused("domains", worded("Takes at most %(most)s names.", most=_MAX_DOMAINS))
     return list(found) or [host_name(service_name) or fallback]
 
 
@@ -185,9 +193,9 @@ def scalar(value: Any, path: str) -> str:
     if isinstance(value, bool | int | float):
         return orjson.dumps(value).decode()
     if not isinstance(value, str):
-        raise refused(path, "Takes a string.")
+        raise refused(path, worded("Takes a string."))
     if "\x00" in value or not is_unicode(value):
-        raise refused(path, "Holds a character that no environment variable can.")
+        raise refused(path, worded("Holds a character that no environment variable can."))
     return str(value)
 
 
@@ -217,7 +225,7 @@ def section(value: Any, path: str) -> Document:
     if value is None or value == [] or value == "":
         return {}
     if not isinstance(value, dict):
-        raise refused(path, "Takes an object.")
+        raise refused(path, worded("Takes an object."))
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cms_services.configuration.documents import Document, Opened
 from cms_services.downloads.configured import is_unicode, refused
+from cms_services.wording import worded
 
 _MAX_ITEMS = 1000
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -29,7 +30,7 @@ class Item:
         Null and "" count as nothing, for which the value is None.
         """
         if not isinstance(self.value, dict):
-            raise refused(self.path, "Takes an object.")
+            raise refused(self.path, worded("Takes an object."))
         for spelling in (name, _WORD_START.sub("_", name).lower()):
             value = self.value.get(spelling)
             if value is not None and value != "":
@@ -42,7 +43,7 @@ class Item:
         if member.value is None or member.value == []:
             return Item(member.path, {})
         if not isinstance(member.value, dict):
-            raise refused(member.path, "Takes an object.")
+            raise refused(member.path, worded("Takes an object."))
         return member
 
     def items(self, single: bool = False) -> list["Item"]:
@@ -53,7 +54,7 @@ class Item:
         if single and isinstance(value, str):
             return [self]
         if not isinstance(value, list) or len(value) > _MAX_ITEMS:
-            raise refused(self.path, f"Takes a list of at most {_MAX_ITEMS}.")
+            raise refused(self.path, worded("Takes a list of at most %(most)s.", most=_MAX_ITEMS))
         return [Item(f"{self.path}.{number}", each) for number, each in enumerate(value)]
 
     def text(self, pattern: re.Pattern[str], hint: str, numbers: bool = False) -> str | None:
@@ -74,7 +75,10 @@ class Item:
         if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise refused(self.path, f"Takes a whole number from {low} to {high}.")
+            raise refused(
+                self.path,
+                worded("Takes a whole number from %(low)s to %(high)s.", low=low, high=high),
+            )
         return value
 
     def switch(self, default: bool = False) -> bool:
@@ -86,7 +90,7 @@ class Item:
         elif type(value) is int and value in (0, 1):
             value = bool(value)
         if not isinstance(value, bool):
-            raise refused(self.path, "Takes true or false.")
+            raise refused(self.path, worded("Takes true or false."))
         return value
 
     def secret(self, longest: int) -> "Secret":
@@ -95,7 +99,9 @@ class Item:
             return Secret(self.path, None, self.value is not None)
         value = str(self.value)
         if not is_line(value) or len(value.encode()) > longest:
-            raise refused(self.path, f"Takes one line of at most {longest} octets.")
+            raise refused(
+                self.path, worded("Takes one line of at most %(most)s octets.", most=longest)
+            )
         return Secret(self.path, value, False)
 
     def _path_of(self, name: str) -> str:

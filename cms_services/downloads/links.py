@@ -25,6 +25,7 @@ from cms_services.errors import NotFound
 from cms_services.extensions import db
 from cms_services.pruning import prune_before
 from cms_services.vocabulary import EventType, Permission
+from cms_services.wording import worded
 
 LINK_LIFETIME = timedelta(minutes=10)
 
@@ -95,7 +96,7 @@ def _live_link(token: str) -> DownloadLink:
 
 
 def _no_link() -> NotFound:
-    return NotFound("This link was used, or its time is over; ask for a new one.")
+    return NotFound(worded("This link was used, or its time is over; ask for a new one."))
 
 
 def prune_links() -> int:

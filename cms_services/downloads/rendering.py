@@ -21,6 +21,7 @@ from jinja2 import (
 from cms_services.downloads.quoting import QUOTE_OF_FORMAT, Inexpressible
 from cms_services.errors import DownloadGenerationFailed
 from cms_services.shipped_files import shipped_folder
+from cms_services.wording import worded
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +38,16 @@ def render(template_name: str, **values: Any) -> bytes:
     try:
         return _environment().get_template(template_name).render(values).encode()
     except Inexpressible as error:
-        field = _field_of(error.value, values) or "a value"
+        field = _field_of(error.value, values) or worded("a value")
         raise DownloadGenerationFailed(
-            f"The bundle could not be generated: {field} holds what its file can't express."
+            worded(
+                "The bundle could not be generated: %(field)s holds what its file can't express.",
+                field=field,
+            )
         ) from error
     except TemplateError as error:
         _log.error("a template of a download is broken", exc_info=True)
-        raise DownloadGenerationFailed("The bundle could not be generated.") from error
+        raise DownloadGenerationFailed(worded("The bundle could not be generated.")) from error
 
 
 @cache

@@ -19,6 +19,7 @@ from cms_services.downloads.subject import Subject
 from cms_services.errors import NotFound
 from cms_services.scaffolds.templates import get_template
 from cms_services.shipped_files import shipped_folder
+from cms_services.wording import worded
 
 _DEFAULT_PORT = 8080
 # What the container runs where the configuration does not say; Docker's images have these tags.
@@ -34,7 +35,9 @@ def scaffold_files(subject: Subject) -> dict[str, bytes]:
     """
     service = subject.service
     if service.template is None:
-        raise NotFound("This service was not created from a template; set its template first.")
+        raise NotFound(
+            worded("This service was not created from a template; set its template first.")
+        )
     template = get_template(service.template)
     values = _values(service, subject)
     folder = shipped_folder("config_templates") / "scaffolds" / template.id / "project"
@@ -81,6 +84,10 @@ def _version_of(subject: Subject, name: str) -> str:
     """The version of a runtime, which `nodeVersion` and the like name."""
     path = f"runtime.{name}Version"
     match = configured.text(
-        subject.document, path, _VERSION, "Takes a version, such as 24.x or 3.13.", numbers=True
+        subject.document,
+        path,
+        _VERSION,
+        worded("Takes a version, such as 24.x or 3.13."),
+        numbers=True,
     )
     return match[1] if match else _DEFAULT_VERSIONS[name]

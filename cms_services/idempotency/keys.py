@@ -8,6 +8,7 @@ from cms_services.errors import IdempotencyKeyReused
 from cms_services.extensions import db
 from cms_services.idempotency.models import IdempotencyKey
 from cms_services.pruning import prune_before
+from cms_services.wording import worded
 
 KEPT_FOR = timedelta(hours=24)
 
@@ -31,7 +32,7 @@ def claim_key(user_id: str, key: str, fingerprints: Sequence[str]) -> Idempotenc
         db.session.flush()
     elif stored.fingerprint not in fingerprints:
         raise IdempotencyKeyReused(
-            "This Idempotency-Key came with another request before; take a new one."
+            worded("This Idempotency-Key came with another request before; take a new one.")
         )
     return stored
 

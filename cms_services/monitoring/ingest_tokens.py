@@ -20,6 +20,7 @@ from cms_services.errors import Forbidden, NotFound, Unauthenticated
 from cms_services.extensions import db
 from cms_services.monitoring.models import IngestToken
 from cms_services.vocabulary import EventType, Role
+from cms_services.wording import worded
 
 INGEST_TOKEN_PREFIX = "cms_ingest_"  # noqa: S105 - how such a token begins
 
@@ -78,7 +79,7 @@ def actor_of_ingest_token(token: str) -> tuple[Actor, Credential]:
     )
     row = db.session.execute(query).one_or_none()
     if row is None:
-        raise Unauthenticated("This is not a valid ingest token.")
+        raise Unauthenticated(worded("This is not a valid ingest token."))
     require_not_expired(row.expires_at, "ingest")
     actor = Actor(user_id=None, role=Role.GUEST, name=row.name, service_id=row.service_id)
     return actor, Credential(IngestToken.last_used_at, row.id, row.last_used_at)
@@ -88,9 +89,12 @@ def service_of_token(actor: Actor) -> str:
     """The row id of the service that calls by its own token. Raises Forbidden for anybody else."""
     if actor.service_id is None:
         raise Forbidden(
-            "This address takes a service's own token alone: make one by "
-            "POST /api/services/{serviceId}/ingest-tokens, and send it as "
-            f"Authorization: Bearer {INGEST_TOKEN_PREFIX}..."
+            worded(
+                "This address takes a service's own token alone: make one by POST "
+                "/api/services/{serviceId}/ingest-tokens, and send it as Authorization: Bearer "
+                "%(ingest_token_prefix)s...",
+                ingest_token_prefix=INGEST_TOKEN_PREFIX,
+            )
         )
     return actor.service_id
 
@@ -98,7 +102,7 @@ def service_of_token(actor: Actor) -> str:
 def _token_of(service: Service, token_id: str) -> IngestToken:
     token = db.session.get(IngestToken, token_id)
     if token is None or token.service_id != service.id:
-        raise NotFound("This service has no such token.")
+        raise NotFound(worded("This service has no such token."))
     return token
 
 

@@ -28,6 +28,7 @@ from cms_services.monitoring.health.periods import (
 from cms_services.monitoring.health.uptime import percent_up
 from cms_services.monitoring.status_pages import StatusPage, StatusPageService
 from cms_services.vocabulary import HealthStatus, Status
+from cms_services.wording import worded
 
 _SERVICES: Table = Service.__table__  # type: ignore[assignment]
 _MONITORED: Table = MonitoredService.__table__  # type: ignore[assignment]
@@ -83,7 +84,7 @@ class PublicStatus:
         for each in self.services:
             if each.key == key:
                 return each
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(worded("There is nothing at this address."))
 
 
 def public_status(slug: str) -> PublicStatus | None:

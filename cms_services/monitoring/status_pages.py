@@ -20,6 +20,7 @@ from cms_services.events.outbox import emit
 from cms_services.extensions import Model, db
 from cms_services.projects.models import Project
 from cms_services.vocabulary import EventType, Status
+from cms_services.wording import worded
 
 MOST_SHOWN = 100
 # What stands in an address: of the page, and of a service on it.
@@ -136,7 +137,7 @@ def change_settings(actor: Actor, project: Project, wanted: Settings) -> Setting
     try:
         db.session.flush()
     except IntegrityError as error:
-        raise Conflict("Another page has this address.", {"slug": wanted.slug}) from error
+        raise Conflict(worded("Another page has this address."), {"slug": wanted.slug}) from error
     kept = {each.service_id: each.key for each in before.services}
     db.session.execute(delete(StatusPageService).where(StatusPageService.project_id == project.id))
     keys = _keys(wanted.services, kept)
@@ -163,13 +164,15 @@ def _judged(project: Project, wanted: Settings) -> dict[str, str]:
     """The row ids of the services, by what names them. Raises ValidationFailed."""
     problems: dict[str, list[str]] = {}
     if wanted.slug is not None and not is_slug(wanted.slug):
-        problems["slug"] = ["Takes 1 to 64 small letters and digits, with single - in between."]
+        problems["slug"] = [
+            worded("Takes 1 to 64 small letters and digits, with single - in between.")
+        ]
     if wanted.enabled and wanted.slug is None:
-        problems["slug"] = ["A page that is on needs an address."]
+        problems["slug"] = [worded("A page that is on needs an address.")]
     if wanted.enabled and not wanted.services:
-        problems["services"] = ["Choose at least one service."]
+        problems["services"] = [worded("Choose at least one service.")]
     if len(wanted.services) > MOST_SHOWN:
-        problems["services"] = [f"A page shows at most {MOST_SHOWN} services."]
+        problems["services"] = [worded("A page shows at most %(most)s services.", most=MOST_SHOWN)]
     if "services" in problems:
         raise ValidationFailed(problems)
     named = {each.service_id for each in wanted.services}
@@ -185,13 +188,15 @@ def _judged(project: Project, wanted: Settings) -> dict[str, str]:
         place = f"services.{position}"
         id = ids.get(each.service_id)
         if id is None:
-            problems[f"{place}.serviceId"] = ["The project has no such service."]
+            problems[f"{place}.serviceId"] = [worded("The project has no such service.")]
         elif id in used:
-            problems[f"{place}.serviceId"] = ["Is there twice."]
+            problems[f"{place}.serviceId"] = [worded("Is there twice.")]
         elif each.key is not None and not is_slug(each.key):
-            problems[f"{place}.key"] = ["Takes small letters and digits, with single - in between."]
+            problems[f"{place}.key"] = [
+                worded("Takes small letters and digits, with single - in between.")
+            ]
         elif each.key in keys:
-            problems[f"{place}.key"] = ["Another service has this key."]
+            problems[f"{place}.key"] = [worded("Another service has this key.")]
         used.add(id or "")
         keys |= {each.key} if each.key else set()
     if problems:

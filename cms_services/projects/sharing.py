@@ -17,6 +17,7 @@ from cms_services.extensions import db
 from cms_services.keyset import Page, SortKey, paged
 from cms_services.projects.models import Project, ProjectMember
 from cms_services.vocabulary import PROJECT_WRITERS, EventType, ProjectRole
+from cms_services.wording import either, term, worded
 
 _BY_NAME = (SortKey("name", Project.name),)
 PROJECT_COLUMNS = (
@@ -69,12 +70,16 @@ def load_project(
     """
     project = db.session.get(Project, project_id, with_for_update=for_change or None)
     if project is None:
-        raise NotFound("There is no such project.")
+        raise NotFound(worded("There is no such project."))
     role = role_in_project(actor, project.id)
     if role is None:
-        raise Forbidden("This project is somebody else's.")
+        raise Forbidden(worded("This project is somebody else's."))
     if role not in allowed:
-        raise Forbidden(f"This needs the part of {' or '.join(allowed)} in the project.")
+        raise Forbidden(
+            worded(
+                "This needs the part of %(roles)s in the project.", roles=either(map(term, allowed))
+            )
+        )
     return project
 
 
@@ -190,7 +195,7 @@ def set_member(actor: Actor, project: Project, user_id: str, role: ProjectRole) 
     Raises ValidationFailed for an unknown account, Conflict for the last owner's demotion.
     """
     if db.session.get(User, user_id) is None:
-        raise ValidationFailed({"userId": ["There is no such user."]})
+        raise ValidationFailed({"userId": [worded("There is no such user.")]})
     member = db.session.get(ProjectMember, (project.id, user_id))
     if member is not None and member.role == ProjectRole.OWNER and role is not ProjectRole.OWNER:
         _require_another_owner(project, user_id)
@@ -211,7 +216,13 @@ def set_member_by_address(actor: Actor, project: Project, email: str, role: Proj
     user_id = id_of_address(email)
     if user_id is None:
         raise ValidationFailed(
-            {"email": ["There is no account with this address; an administrator can invite one."]}
+            {
+                "email": [
+                    worded(
+                        "There is no account with this address; an administrator can invite one."
+                    )
+                ]
+            }
         )
     set_member(actor, project, user_id, role)
 
@@ -225,7 +236,7 @@ def remove_member(actor: Actor, project_id: str, user_id: str) -> Project:
     project = load_project(actor, project_id, allowed, for_change=True)
     member = db.session.get(ProjectMember, (project.id, user_id))
     if member is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(worded("There is no such member."))
     if member.role == ProjectRole.OWNER:
         _require_another_owner(project, user_id)
     changes = {"before": {"userId": user_id, "role": member.role}}
@@ -242,11 +253,11 @@ def _require_another_owner(project: Project, user_id: str) -> None:
     )
     # Locked, so that two owners can't leave at the same moment.
     if db.session.scalars(others.with_for_update()).first() is None:
-        raise Conflict("A project keeps at least one owner; name another owner first.")
+        raise Conflict(worded("A project keeps at least one owner; name another owner first."))
 
 
 def _name_taken(name: str) -> Conflict:
-    return Conflict("There is a project with this name.", {"name": name})
+    return Conflict(worded("There is a project with this name."), {"name": name})
 
 
 def _shown(project: Project) -> dict[str, Any]:

@@ -14,7 +14,11 @@ from cms_services.catalogue.identifiers import (
     new_cluster_id,
     new_service_number,
 )
-from cms_services.catalogue.lifecycle import require_not_cancelled, transition
+from cms_services.catalogue.lifecycle import (
+    FAMILY_WORDS,
+    require_not_cancelled,
+    transition,
+)
 from cms_services.catalogue.models import Service
 from cms_services.catalogue.tags import put_tags, read_tags
 from cms_services.clock import now, to_wire
@@ -40,6 +44,7 @@ from cms_services.vocabulary import (
     ServiceType,
     Status,
 )
+from cms_services.wording import listed, term, worded
 
 # A month as billing counts it where a subscription does not say when it is billed next.
 _BILLING_PERIOD = timedelta(days=30)
@@ -189,7 +194,17 @@ def _status_of(new: NewService) -> Status:
     status = new.status or Status.ACTIVE
     if status is Status.CANCELLED or status not in TRANSITIONS[family]:
         possible = [s for s in TRANSITIONS[family] if s is not Status.CANCELLED]
-        raise ValidationFailed({"status": [f"A new {family} takes {', '.join(possible)}."]})
+        raise ValidationFailed(
+            {
+                "status": [
+                    worded(
+                        "A new %(family)s takes %(choices)s.",
+                        family=FAMILY_WORDS[family],
+                        choices=listed(map(term, possible)),
+                    )
+                ]
+            }
+        )
     return status
 
 
@@ -197,9 +212,9 @@ def _owner_of(actor: Actor, new: NewService) -> str:
     if new.owner_id is None or new.owner_id == actor.user_id:
         return actor.own_id
     if not actor.is_admin:
-        raise Forbidden("Only an admin can create a service for somebody else.")
+        raise Forbidden(worded("Only an admin can create a service for somebody else."))
     if db.session.get(User, new.owner_id) is None:
-        raise ValidationFailed({"ownerId": ["There is no such user."]})
+        raise ValidationFailed({"ownerId": [worded("There is no such user.")]})
     return new.owner_id
 
 
@@ -215,13 +230,22 @@ def _move(actor: Actor, service: Service, project: str | None) -> None:
     Raises Forbidden for who may not, and for a project that is not the caller's.
     """
     if not may_move(actor, service):
-        raise Forbidden("Moving a service takes its owner, or an owner of its project.")
+        raise Forbidden(worded("Moving a service takes its owner, or an owner of its project."))
     service.project = project_for_new_service(actor, project) if project is not None else None
 
 
 def _change_type(service: Service, to: ServiceType) -> None:
     if FAMILY_OF_TYPE[to] is not service.family:
-        raise ValidationFailed({"type": [f"This service is a {service.family} and stays one."]})
+        raise ValidationFailed(
+            {
+                "type": [
+                    worded(
+                        "This service is a %(family)s and stays one.",
+                        family=FAMILY_WORDS[service.family],
+                    )
+                ]
+            }
+        )
     if service.icon == DEFAULT_ICONS[ServiceType(service.type)]:
         service.icon = DEFAULT_ICONS[to]
     service.type = to
@@ -260,7 +284,9 @@ def _flush() -> None:
     try:
         db.session.flush()
     except IntegrityError as error:
-        raise Conflict("Another service has this identifier; send the request again.") from error
+        raise Conflict(
+            worded("Another service has this identifier; send the request again.")
+        ) from error
 
 
 def _shown(service: Service) -> dict[str, Any]:

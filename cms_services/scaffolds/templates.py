@@ -12,6 +12,7 @@ import orjson
 
 from cms_services.errors import NotFound
 from cms_services.shipped_files import shipped_folder
+from cms_services.wording import worded
 
 
 @dataclass(frozen=True)
@@ -38,4 +39,10 @@ def get_template(template_id: str) -> Template:
         if template.id == template_id:
             return template
     known = ", ".join(template.id for template in all_templates())
-    raise NotFound(f"There is no template {template_id[:64]!r}; there are {known}.")
+    raise NotFound(
+        worded(
+            "There is no template %(id)r; there are %(known)s.",
+            id=template_id[:64],
+            known=known,
+        )
+    )

@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cms_services.errors import NotReady
 from cms_services.web.transactions import is_deadlock, writing
+from cms_services.wording import worded
 
 _ATTEMPTS = 3
 Result = TypeVar("Result")
@@ -27,4 +28,6 @@ def stored_by(store: Callable[[], Result]) -> Result:
         except OperationalError as error:
             if not is_deadlock(error):
                 raise
-    raise NotReady("Too much was written for this service at the same moment; send it again.")
+    raise NotReady(
+        worded("Too much was written for this service at the same moment; send it again.")
+    )

@@ -10,6 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from cms_services.errors import MalformedBody, ValidationFailed
 from cms_services.field_messages import field_messages
+from cms_services.wording import worded
 
 # MariaDB stores 31, and the audit trail stores a configuration within objects of its own.
 MAX_DEPTH = 28
@@ -44,9 +45,11 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"The body is not valid JSON: {error.msg}.") from error
+        raise MalformedBody(
+            worded("The body is not valid JSON: %(problem)s.", problem=error.msg)
+        ) from error
     if not isinstance(parsed, dict):
-        raise MalformedBody("The body must be a JSON object.")
+        raise MalformedBody(worded("The body must be a JSON object."))
     refuse_unstorable(parsed)
     return parsed
 
@@ -55,16 +58,18 @@ def refuse_unstorable(value: Any, path: tuple[Any, ...] = ()) -> None:
     """Raise MalformedBody for nesting beyond MAX_DEPTH, ValidationFailed for a NUL character."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise ValidationFailed({_told(path): ["Must not contain a NUL character."]})
+            raise ValidationFailed({_told(path): [worded("Must not contain a NUL character.")]})
         return
     if not isinstance(value, dict | list):
         return
     if len(path) >= MAX_DEPTH:
-        raise MalformedBody(f"The data is nested deeper than {MAX_DEPTH} levels.")
+        raise MalformedBody(
+            worded("The data is nested deeper than %(most)s levels.", most=MAX_DEPTH)
+        )
     entries = value.items() if isinstance(value, dict) else enumerate(value)
     for name, child in entries:
         if isinstance(name, str) and "\x00" in name:
-            problem = ["A name must not contain a NUL character."]
+            problem = [worded("A name must not contain a NUL character.")]
             raise ValidationFailed({_told(path) or "body": problem})
         refuse_unstorable(child, (*path, name))
 
@@ -101,7 +106,7 @@ def read_query(schema: type[Schema]) -> dict[str, Any]:
         if isinstance(field, fields.List)
     }
     repeated = {
-        name: ["Give it once."]
+        name: [worded("Give it once.")]
         for name, values in given.items()
         if len(values) > 1 and name not in lists
     }

@@ -26,6 +26,7 @@ from cms_services.php.sign_ins import PhpSignIns
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.web.transactions import writing
+from cms_services.wording import worded
 
 log = structlog.get_logger()
 
@@ -88,7 +89,7 @@ def sign_in(session_id: str) -> None:
     session.clear()
     signed_in = recognise(session_id)
     if signed_in is None:
-        raise Unauthenticated("This account is not active.")
+        raise Unauthenticated(worded("This account is not active."))
     login_user(SignedInUser(signed_in))
 
 
@@ -114,7 +115,7 @@ def bearer_token() -> str | None:
             return password
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send the Authorization header as: Bearer <token>.")
+        raise Unauthenticated(worded("Send the Authorization header as: Bearer <token>."))
     return token.strip()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from cms_services.errors import VersionConflict
+from cms_services.wording import worded
 
 
 def require_match(resource: Any) -> None:
@@ -15,7 +16,10 @@ def require_match(resource: Any) -> None:
     """
     if "If-Match" in request.headers and not request.if_match.contains(resource.entity_tag):
         raise VersionConflict(
-            "Somebody else changed this first. Read it again, then send your change with its ETag.",
+            worded(
+                "Somebody else changed this first. Read it again, then send your change with its "
+                "ETag."
+            ),
             {"current": f'"{resource.entity_tag}"'},
         )
 

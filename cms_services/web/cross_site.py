@@ -11,6 +11,7 @@ from flask import request
 from cms_services.errors import Forbidden
 from cms_services.settings import current_settings
 from cms_services.web.caller import is_cookie_caller
+from cms_services.wording import worded
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -38,7 +39,9 @@ def refuse_other_site() -> None:
         allowed = origin is None or origin == f"{request.scheme}://{request.host}"
     if not allowed:
         raise Forbidden(
-            "This change came from another site. Its origin must be listed in TRUSTED_ORIGINS."
+            worded(
+                "This change came from another site. Its origin must be listed in TRUSTED_ORIGINS."
+            )
         )
 
 

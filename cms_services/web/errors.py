@@ -12,9 +12,12 @@ from werkzeug.exceptions import HTTPException
 
 from cms_services import errors
 from cms_services.database import is_outage
+from cms_services.library_messages import said_by_library
 from cms_services.web.envelope import failure
 from cms_services.web.otlp import is_otlp, refusal
 from cms_services.web.transactions import LOST_RACE, is_deadlock
+from cms_services.web.translation import MESSAGE_LANGUAGE, translated
+from cms_services.wording import worded
 
 log = structlog.get_logger()
 
@@ -59,12 +62,14 @@ _CODE_OF_STATUS = {
     429: "RATE_LIMIT_EXCEEDED",
 }
 _MESSAGE_OF_CODE = {
-    "NOT_FOUND": "There is nothing at this address.",
-    "METHOD_NOT_ALLOWED": "This address does not answer this method; see the Allow header.",
-    "REQUEST_TIMEOUT": "The request took too long to arrive; send it again, faster.",
-    "PAYLOAD_TOO_LARGE": "The body is too large.",
-    "RANGE_NOT_SATISFIABLE": "The file has no such range; see the Content-Range header.",
-    "RATE_LIMIT_EXCEEDED": "Too many requests; wait as long as the Retry-After header says.",
+    "NOT_FOUND": worded("There is nothing at this address."),
+    "METHOD_NOT_ALLOWED": worded("This address does not answer this method; see the Allow header."),
+    "REQUEST_TIMEOUT": worded("The request took too long to arrive; send it again, faster."),
+    "PAYLOAD_TOO_LARGE": worded("The body is too large."),
+    "RANGE_NOT_SATISFIABLE": worded("The file has no such range; see the Content-Range header."),
+    "RATE_LIMIT_EXCEEDED": worded(
+        "Too many requests; wait as long as the Retry-After header says."
+    ),
 }
 _RETRY_SECONDS = 5
 # How MariaDB names a constraint, and SQLite the columns of one.
@@ -101,7 +106,11 @@ def _http_error(error: HTTPException) -> Response:
     if status >= 500:
         return _crash(error)
     code = _CODE_OF_STATUS.get(status, "VALIDATION_ERROR" if status < 500 else "INTERNAL_ERROR")
-    message = _MESSAGE_OF_CODE.get(code) or error.description or "The request can't be answered."
+    message = (
+        _MESSAGE_OF_CODE.get(code)
+        or said_by_library(error.description or "")
+        or worded("The request can't be answered.")
+    )
     details = {"request": [message]} if code == "VALIDATION_ERROR" else None
     response = _answer(code, message, 400 if code == "VALIDATION_ERROR" else status, details)
     for name, value in error.get_headers(request.environ):
@@ -117,7 +126,9 @@ def _lost_race(_: StaleDataError | None = None) -> Response:
 def _integrity_error(error: IntegrityError) -> Response:
     log.warning("integrity error", rule=_broken_rule(error))
     return _answer(
-        "CONFLICT", "This contradicts what is stored: something is taken or still in use.", 409
+        "CONFLICT",
+        worded("This contradicts what is stored: something is taken or still in use."),
+        409,
     )
 
 
@@ -133,8 +144,8 @@ def _broken_rule(error: IntegrityError) -> str:
 
 def _data_error(error: DataError) -> Response:
     log.warning("data error", kind=type(error.orig).__name__)
-    details = {"body": ["A value is too large for its field."]}
-    return _answer("VALIDATION_ERROR", "A value is too large for its field.", 400, details)
+    message = worded("A value is too large for its field.")
+    return _answer("VALIDATION_ERROR", message, 400, {"body": [message]})
 
 
 def _database_unavailable(error: Exception) -> Response:
@@ -144,14 +155,17 @@ def _database_unavailable(error: Exception) -> Response:
     if not is_outage(error):
         return _crash(error)
     log.error("database unavailable", exc_info=error)
-    return _answer("NOT_READY", "The database does not answer; try again shortly.", 503)
+    return _answer("NOT_READY", worded("The database does not answer; try again shortly."), 503)
 
 
 def _crash(error: Exception) -> Response:
     log.error("unhandled exception", exc_info=error)
     return _answer(
         "INTERNAL_ERROR",
-        f"Something went wrong on our side. Quote the request id {g.get('request_id')}.",
+        worded(
+            "Something went wrong on our side. Quote the request id %(id)s.",
+            id=g.get("request_id"),
+        ),
         500,
     )
 
@@ -161,7 +175,8 @@ def _answer(code: str, message: str, status: int, details: object = None) -> Res
     if is_otlp():
         response = refusal(code, message, status)
     elif not answers_with_page():
-        response = failure(code, message, status, details)
+        told = translated(message) if request.headers.get(MESSAGE_LANGUAGE) else message
+        response = failure(code, told, status, details)
     else:
         page = render_template("error.html", code=code, message=message, status=status)
         response = Response(page, status)

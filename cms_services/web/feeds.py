@@ -26,6 +26,7 @@ from cms_services.web.caller import resolve_anew
 from cms_services.web.stopping import stopping
 from cms_services.web.streams import Streams, current_streams, event_stream
 from cms_services.web.transactions import reading
+from cms_services.wording import worded
 
 log = structlog.get_logger()
 
@@ -190,7 +191,9 @@ class Feed(ABC, Generic[F]):
     def require_room(self, user_id: str) -> None:
         """Raise NotReady where somebody follows as often as one may."""
         if sum(each.user_id == user_id for each in tuple(self._followers)) >= _MOST_OF_ONE:
-            raise NotReady("You follow with as many streams as one caller may have; close some.")
+            raise NotReady(
+                worded("You follow with as many streams as one caller may have; close some.")
+            )
 
     def ring(self) -> None:
         """Look at once."""

@@ -8,10 +8,11 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from cms_services.configuration.secrets import masked
 from cms_services.configuration.shape import unfolded
+from cms_services.wording import worded
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-_NOT_BLANK = Regexp(r"[\s\S]*\S", error="Must not be blank.")
+_NOT_BLANK = Regexp(r"[\s\S]*\S", error=worded("Must not be blank."))
 
 
 class WireSchema(Schema):
@@ -50,7 +51,7 @@ class Moment(fields.AwareDateTime):
         except OverflowError as error:
             raise self.make_error("invalid", input=value, obj_type="datetime") from error
         if not _EARLIEST <= moment <= _LATEST:
-            raise ValidationError("Takes a time from 1970 to 9999.")
+            raise ValidationError(worded("Takes a time from 1970 to 9999."))
         return moment
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **_: Any) -> Any:

@@ -12,6 +12,7 @@ from werkzeug.utils import send_file
 from cms_services.downloads.bundles import Download
 from cms_services.downloads.names import file_name
 from cms_services.errors import VersionConflict
+from cms_services.wording import worded
 
 
 def send_download(download: Download, resumable: bool = True) -> Response:
@@ -22,7 +23,9 @@ def send_download(download: Download, resumable: bool = True) -> Response:
     """
     content = download.content
     if "If-Match" in request.headers and not request.if_match.contains(download.sha256):
-        raise VersionConflict("The file is another one by now.", {"current": download.sha256})
+        raise VersionConflict(
+            worded("The file is another one by now."), {"current": download.sha256}
+        )
     response = send_file(
         io.BytesIO(content),
         _conditions(download.sha256),

@@ -21,6 +21,7 @@ from cms_services.monitoring.probes.running import run_checks_now
 from cms_services.outbound import AddressPolicy
 from cms_services.settings import Settings, current_settings
 from cms_services.web.transactions import reading, writing
+from cms_services.wording import worded
 
 _WAITING = "cms_services.health_checks"
 _LOOK_SECONDS = 0.05
@@ -42,7 +43,9 @@ def check_now(actor: Actor, service_id: str) -> Health:
         load_service(actor, service_id)
     waiting: BoundedSemaphore = current_app.extensions[_WAITING]
     if not waiting.acquire(blocking=False):
-        raise NotReady("As many health checks as can run at once are running; try again shortly.")
+        raise NotReady(
+            worded("As many health checks as can run at once are running; try again shortly.")
+        )
     try:
         return _checked(actor, service_id)
     finally:
@@ -68,7 +71,7 @@ def _checked(actor: Actor, service_id: str) -> Health:
             if shared is not None:
                 return shared
             break
-    raise NotReady("The checks of this service are being run by others; try again shortly.")
+    raise NotReady(worded("The checks of this service are being run by others; try again shortly."))
 
 
 def _run(actor: Actor, asked: by_hand.Asked, prepared: Prepared, clock: DatabaseClock) -> Health:

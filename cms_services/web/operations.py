@@ -30,6 +30,7 @@ from cms_services.web.envelope import success
 from cms_services.web.limits import LimitPolicy
 from cms_services.web.rows import dump_rows
 from cms_services.web.transactions import reading, writing
+from cms_services.wording import worded
 
 # For views that never ask who is calling; their actor is the anonymous one.
 PUBLIC: Literal["public"] = "public"
@@ -122,7 +123,7 @@ def needed_relation(
 def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
     refuse_cross_site_change()
     if any("\x00" in value for value in arguments.values() if isinstance(value, str)):
-        raise NotFound("No identifier contains a NUL character.")
+        raise NotFound(worded("No identifier contains a NUL character."))
     if op.permission == PUBLIC:
         actor = ANONYMOUS.within(g.request_id, request.remote_addr)
     else:
@@ -179,7 +180,9 @@ def _dump(schema: type[Schema], many: bool, data: Any) -> Any:
 def _once(op: Operation, view: View, actor: Actor, arguments: dict[str, Any], key: str) -> Response:
     """Run a creating view once for its Idempotency-Key, or give its first answer again."""
     if not 1 <= len(key) <= 255 or not key.isprintable():
-        raise ValidationFailed({"Idempotency-Key": ["Takes 1 to 255 printable characters."]})
+        raise ValidationFailed(
+            {"Idempotency-Key": [worded("Takes 1 to 255 printable characters.")]}
+        )
     try:
         return _claimed(op, view, actor, arguments, key)
     except _KeyTakenMeanwhile:

@@ -11,6 +11,7 @@ from cms_services.errors import NotFound
 from cms_services.monitoring.public_status import PublicStatus, public_status
 from cms_services.monitoring.status_pages import is_slug
 from cms_services.web.transactions import reading
+from cms_services.wording import worded
 
 # For so long a change of one process is not seen by the others.
 KEPT = timedelta(seconds=30)
@@ -28,7 +29,7 @@ def shown_status(slug: str) -> PublicStatus:
     """What the page at an address tells, at most so old. Raises NotFound without such a page."""
     found = _cache().get(slug) if is_slug(slug) else None
     if found is None:
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(worded("There is nothing at this address."))
     return found
 
 

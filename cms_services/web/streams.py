@@ -22,6 +22,7 @@ from prometheus_client import Gauge
 
 from cms_services.errors import NotReady
 from cms_services.web.stopping import stopping
+from cms_services.wording import worded
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class Streams:
     def require_room(self) -> None:
         """Raise NotReady where this process has as many streams as it may."""
         if len(self._tasks) >= _most():
-            raise NotReady("As many streams as can be open at once are; try again shortly.")
+            raise NotReady(worded("As many streams as can be open at once are; try again shortly."))
 
     def adopt(self, sock: socket.socket, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         """Write what is still to come to a connection, and close it after that."""

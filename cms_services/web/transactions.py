@@ -8,6 +8,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from cms_services.database import begin_writing
 from cms_services.extensions import close_reader, db
+from cms_services.wording import worded
 
 # The SQLSTATE of PostgreSQL, and that of MariaDB, which some versions of its driver leave out.
 _DEADLOCKS = ("40P01", "40001", 1213)
@@ -38,7 +39,7 @@ def writing() -> Iterator[None]:
         raise
 
 
-LOST_RACE = "Somebody else changed this at the same moment; try again."
+LOST_RACE = worded("Somebody else changed this at the same moment; try again.")
 
 
 def is_lost_race(error: Exception) -> bool:

@@ -154,6 +154,8 @@ class TestVerifying:
         told = self.verify(browser)
         assert "Not all of it is as it was written" in told
         assert f"entry {entry['id']}: edited" in told
+        german = browser.post("/audit/verification", headers={"Accept-Language": "de"}).text
+        assert f"Eintrag {entry['id']}: geändert" in said(german)
 
     def test_it_is_for_admins_alone(self, browser_of: SignIn, alice: Person) -> None:
         browser = browser_of(alice)

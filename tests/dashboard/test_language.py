@@ -56,7 +56,8 @@ class TestTheLanguageOfAPage:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """All strings that the pages say now."""
     made = tmp_path_factory.mktemp("catalogue") / "messages.pot"
-    command = ["-q", "extract", "-F", "babel.cfg", "-k", "lazy_gettext", "-k", "_n:1,2", "-o"]
+    command = ["-q", "extract", "-F", "babel.cfg", "-k", "lazy_gettext"]
+    command += ["-k", "_n:1,2", "-k", "worded", "-o"]
     subprocess.run(
         [_PYBABEL, *command, str(made), "cms_services", "templates"], cwd=_ROOT, check=True
     )

@@ -19,6 +19,7 @@ from cms_services.downloads.database.engines import (
 )
 from cms_services.downloads.database.uri import ConnectionUri
 from cms_services.downloads.names import kubernetes_name
+from cms_services.wording import worded
 
 _LONGEST_PASSWORD = 250
 # Where images of these engines look for the account that they make: its name, and its password.
@@ -100,7 +101,7 @@ def _users(document: Item, engine: str) -> list[Account]:
     for number, item in enumerate(document.member("users").items(), 1):
         name = _account_name(item.member("name"), engine)
         if name is None or name in accounts:
-            raise refused(item.member("name").path, "Takes a name that no other user has.")
+            raise refused(item.member("name").path, worded("Takes a name that no other user has."))
         label = _label(name, number, {each.label for each in accounts.values()})
         password = item.member("password").secret(_LONGEST_PASSWORD)
         accounts[name] = Account(name, label, _level(item.member("privileges")), password)
@@ -158,7 +159,9 @@ def _account_name(item: Item, engine: str) -> str | None:
     # svc_ begins the names of the roles that grants.sql makes.
     taken = engine == POSTGRESQL and (name or "").startswith(("pg_", "svc_"))
     if name in SYSTEM_ACCOUNTS.get(engine, ()) or taken:
-        raise refused(item.path, "Is a name that the server or this bundle keeps for itself.")
+        raise refused(
+            item.path, worded("Is a name that the server or this bundle keeps for itself.")
+        )
     return name
 
 
@@ -172,7 +175,7 @@ def _label(name: str, number: int, taken: set[str]) -> str:
 
 def _level(item: Item) -> str:
     """The widest level that is asked for; nobody gets more than to read unasked."""
-    hint = "Takes read, write or owner."
+    hint = worded("Takes read, write or owner.")
     ranks = [0]
     for each in item.items(single=True):
         word = each.text(_PRIVILEGE, hint)

@@ -4,11 +4,12 @@ import re
 
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item
+from cms_services.wording import worded
 
 POSTGRESQL, MARIADB, MYSQL, REDIS, MONGODB = "postgresql", "mariadb", "mysql", "redis", "mongodb"
 SQL_ENGINES = (POSTGRESQL, MARIADB, MYSQL)
 DEFAULT_PORT = {POSTGRESQL: 5432, MARIADB: 3306, MYSQL: 3306, REDIS: 6379, MONGODB: 27017}
-ENGINE_HINT = "Takes postgresql, mariadb, mysql, redis or mongodb."
+ENGINE_HINT = worded("Takes postgresql, mariadb, mysql, redis or mongodb.")
 LONGEST_ACCOUNT = {POSTGRESQL: 63, MARIADB: 80, MYSQL: 32, REDIS: 80, MONGODB: 80}
 SYSTEM_ACCOUNTS = {
     POSTGRESQL: {"postgres", "public", "none"},
@@ -32,12 +33,14 @@ def engine_name(item: Item, engine: str, longest: int) -> str | None:
 
     Raises ServiceConfigError.
     """
-    hint = f"Takes a printable name of at most {longest} octets."
+    hint = worded("Takes a printable name of at most %(most)s octets.", most=longest)
     text = item.text(_ANY_TEXT, hint)
     if text is None:
         return None
     if not text.isprintable() or text != text.strip() or len(text.encode()) > longest:
         raise refused(item.path, hint)
     if engine in (MARIADB, MYSQL) and any(ord(each) > 0xFFFF for each in text):
-        raise refused(item.path, f"Holds a character that no name in {engine} can.")
+        raise refused(
+            item.path, worded("Holds a character that no name in %(engine)s can.", engine=engine)
+        )
     return text

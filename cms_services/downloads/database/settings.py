@@ -21,6 +21,7 @@ from cms_services.downloads.database.engines import (
 from cms_services.downloads.database.uri import ConnectionUri, connection_uri
 from cms_services.downloads.names import host_name, kubernetes_name, short_identity
 from cms_services.downloads.subject import Subject
+from cms_services.wording import worded
 
 _ENGINE = re.compile(r"[A-Za-z]{2,20}(?:[ :-]?v?\d[\w.-]{0,30})?", re.ASCII)
 # Where images of these engines look for the name of their database.
@@ -115,14 +116,16 @@ def _engine(document: Item, described: Item, uri: ConnectionUri) -> str:
         raise refused(stated.path, ENGINE_HINT)
     # MariaDB's clients take the scheme of MySQL, too.
     if uri.engine and uri.engine != engine and {uri.engine, engine} != {MARIADB, MYSQL}:
-        raise refused(uri.path, f"Is for another engine than {stated.path} says.")
+        raise refused(
+            uri.path, worded("Is for another engine than %(path)s says.", path=stated.path)
+        )
     return engine
 
 
 def _host(items: list[Item]) -> str | None:
     """The first that says where to connect to: 0.0.0.0 says only where a server listens."""
     for item in items:
-        text = item.text(_ANY_TEXT, "Takes a host name or an address.")
+        text = item.text(_ANY_TEXT, worded("Takes a host name or an address."))
         if text is None:
             continue
         try:
@@ -130,7 +133,7 @@ def _host(items: list[Item]) -> str | None:
         except ValueError:
             return _named_host(text, item.path)
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
-            raise refused(item.path, "Takes an address without a zone.")
+            raise refused(item.path, worded("Takes an address without a zone."))
         if not address.is_unspecified:
             return str(address)
     return None
@@ -141,7 +144,7 @@ def _named_host(text: str, path: str) -> str:
         return text
     host = host_name(text)
     if host is None:
-        raise refused(path, "Takes a host name or an address.")
+        raise refused(path, worded("Takes a host name or an address."))
     return host
 
 
@@ -152,7 +155,9 @@ def _database(stated: Item, engine: str) -> str | None:
     if named is None:
         return None
     if engine == MONGODB and _NOT_IN_MONGODB_NAMES & set(named):
-        raise refused(stated.path, "Holds a character that no name of a MongoDB database can.")
+        raise refused(
+            stated.path, worded("Holds a character that no name of a MongoDB database can.")
+        )
     if named.lower() in _SYSTEM_DATABASES.get(engine, ()):
-        raise refused(stated.path, "Is a database of the server's own.")
+        raise refused(stated.path, worded("Is a database of the server's own."))
     return named

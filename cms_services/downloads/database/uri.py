@@ -7,8 +7,9 @@ from cms_services.configuration.documents import MASK, Opened
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item, is_line
 from cms_services.downloads.database.engines import engine_called
+from cms_services.wording import worded
 
-_HINT = "Takes the URI of one host, such as postgresql://user:password@host:5432/database."
+_HINT = worded("Takes the URI of one host, such as postgresql://user:password@host:5432/database.")
 _LONGEST = 4096
 # How clients ask for encryption: libpq, and what drivers of the others have.
 _ENCRYPTED = {

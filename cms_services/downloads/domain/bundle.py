@@ -13,6 +13,7 @@ from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import host_name, short_identity
 from cms_services.downloads.rendering import render
 from cms_services.downloads.subject import Subject
+from cms_services.wording import worded
 
 _DEFAULT_TTL = 3600
 _DEFAULT_NAMESERVERS = ("ns1.example.invalid", "ns2.example.invalid")
@@ -94,7 +95,7 @@ def _contact(document: Item, zone: str) -> str:
     contact = document.member("contact")
     if isinstance(contact.value, dict):
         contact = contact.member("email")
-    hint = "Takes an e-mail address."
+    hint = worded("Takes an e-mail address.")
     local, at, domain = (contact.text(_ANY_TEXT, hint) or f"hostmaster@{zone}").rpartition("@")
     host = host_name(domain)
     plain = _LOCAL_PART.fullmatch(local) and all(local.split("."))

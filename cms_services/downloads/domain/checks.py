@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from cms_services.downloads.configured import refused
 from cms_services.downloads.domain.records import ROOT, Record, is_within
+from cms_services.wording import worded
 
 ADDRESSES = ("A", "AAAA")
 
@@ -33,7 +34,8 @@ def _aliases_are_alone(zone: str, records: list[Record]) -> None:
         aliased = record.type == "CNAME" or any(each.type == "CNAME" for each in others)
         if aliased and (others or record.owner == zone):
             raise refused(
-                f"{record.path}.name", "A name with a CNAME can have no other record (RFC 1034)."
+                f"{record.path}.name",
+                worded("A name with a CNAME can have no other record (RFC 1034)."),
             )
         at_name[record.owner].append(record)
 
@@ -41,7 +43,9 @@ def _aliases_are_alone(zone: str, records: list[Record]) -> None:
 def _delegations_are_names(records: list[Record]) -> None:
     for record in records:
         if record.type == "NS" and record.owner.startswith("*."):
-            raise refused(f"{record.path}.name", "A wildcard can't be delegated (RFC 4592, 4.2).")
+            raise refused(
+                f"{record.path}.name", worded("A wildcard can't be delegated (RFC 4592, 4.2).")
+            )
 
 
 def _targets_have_addresses(zone: str, records: list[Record]) -> None:
@@ -61,7 +65,7 @@ def _targets_have_addresses(zone: str, records: list[Record]) -> None:
             continue
         raise refused(
             record.path if record.path.startswith("nameservers") else f"{record.path}.value",
-            f"{target} is in this zone and needs an A or AAAA record.",
+            worded("%(target)s is in this zone and needs an A or AAAA record.", target=target),
         )
 
 
@@ -81,6 +85,6 @@ def _with_one_ttl_a_set(records: list[Record]) -> list[Record]:
             continue
         if ttls.setdefault((record.owner, record.type), record.ttl) != record.ttl:
             raise refused(
-                f"{record.path}.ttl", "Differs from another record's of this name and type."
+                f"{record.path}.ttl", worded("Differs from another record's of this name and type.")
             )
     return [replace(each, ttl=ttls.get((each.owner, each.type))) for each in records]

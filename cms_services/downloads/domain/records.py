@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item
 from cms_services.downloads.names import host_name
+from cms_services.wording import worded
 
 ROOT = "."
 MAX_TTL = 2**31 - 1
@@ -54,7 +55,7 @@ def record(item: Item, zone: str) -> Record:
     type_ = stated.value.upper() if isinstance(stated.value, str) else ""
     read = _READERS.get(type_)
     if read is None:
-        raise refused(stated.path, f"Takes {', '.join(_READERS)}.")
+        raise refused(stated.path, worded("Takes %(choices)s.", choices=", ".join(_READERS)))
     ttl = item.member("ttl")
     owner = _owner(item.member("name"), zone, host=type_ in ("A", "AAAA", "MX"))
     return read(
@@ -71,7 +72,7 @@ def record(item: Item, zone: str) -> Record:
 
 def target_name(item: Item, zone: str, host: bool = True, root: bool = False) -> str:
     """The absolute name that a value stands for; with `host`, one that a host can have."""
-    hint = "Takes the name of a host." if host else "Takes a domain name."
+    hint = worded("Takes the name of a host.") if host else worded("Takes a domain name.")
     text = item.text(_ANY_TEXT, hint)
     if text == "@":
         return zone
@@ -90,7 +91,7 @@ def is_within(name: str, zone: str) -> bool:
 
 
 def _owner(item: Item, zone: str, host: bool) -> str:
-    hint = "Takes the name of a host." if host else "Takes a name within the zone."
+    hint = worded("Takes the name of a host.") if host else worded("Takes a name within the zone.")
     text = item.text(_ANY_TEXT, hint) or "@"
     if text == "@":
         return zone
@@ -100,7 +101,7 @@ def _owner(item: Item, zone: str, host: bool) -> str:
         raise refused(item.path, hint)
     if not is_within(name, zone):
         if text.endswith("."):
-            raise refused(item.path, f"Stands outside the zone {zone}.")
+            raise refused(item.path, worded("Stands outside the zone %(zone)s.", zone=zone))
         name = f"{name}.{zone}".removeprefix(".")
     name = f"*.{name}" if wildcard else name
     if len(name) > _LONGEST_NAME or (host and not _HOST.fullmatch(name)):
@@ -127,7 +128,7 @@ def _with_address(version: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) 
 
     def read(base: Record, item: Item, zone: str) -> Record:
         value = item.member("value")
-        hint = f"Takes an {name} address."
+        hint = worded("Takes an %(kind)s address.", kind=name)
         text = value.text(_ANY_TEXT, hint) or ""
         try:
             address = version(text)
@@ -156,7 +157,10 @@ def _mx(base: Record, item: Item, zone: str) -> Record:
 def _srv(base: Record, item: Item, zone: str) -> Record:
     port = item.member("port")
     if port.value is None:
-        raise refused(port.path, f"Takes a whole number from 0 to {_MAX_NUMBER}.")
+        raise refused(
+            port.path,
+            worded("Takes a whole number from 0 to %(high)s.", high=_MAX_NUMBER),
+        )
     numbers = (
         item.member("priority").number(0, _MAX_NUMBER, 0),
         item.member("weight").number(0, _MAX_NUMBER, 0),
@@ -166,7 +170,7 @@ def _srv(base: Record, item: Item, zone: str) -> Record:
 
 
 def _txt(base: Record, item: Item, zone: str) -> Record:
-    hint = f"Takes a text of at most {_LONGEST_TEXT} octets."
+    hint = worded("Takes a text of at most %(most)s octets.", most=_LONGEST_TEXT)
     value = item.member("value")
     text = value.text(_ANY_TEXT, hint) or ""
     if len(text.encode()) > _LONGEST_TEXT:
@@ -176,7 +180,7 @@ def _txt(base: Record, item: Item, zone: str) -> Record:
 
 def _caa(base: Record, item: Item, zone: str) -> Record:
     """RFC 8659, 4.1: flags, a tag, and a text, which may be in quotes."""
-    hint = 'Takes flags, a tag and a value, such as 0 issue "ca.example.net".'
+    hint = worded('Takes flags, a tag and a value, such as 0 issue "ca.example.net".')
     value = item.member("value")
     match = _CAA.fullmatch(value.text(_ANY_TEXT, hint) or "")
     text = (match[3] or match[4] or "") if match else ""

@@ -15,6 +15,7 @@ from cms_services.downloads.names import short_identity, unix_name
 from cms_services.downloads.quoting import fits_env_file
 from cms_services.downloads.rendering import render
 from cms_services.downloads.subject import Subject
+from cms_services.wording import worded
 
 # The path in the bundle, and the template it is made from: packages leave hidden files out.
 _TEMPLATE_OF_FILE = {
@@ -66,7 +67,7 @@ def _values(subject: Subject) -> dict[str, Any]:
     document = subject.document
     values = _places(subject) | _sizes(document) | _times(document)
     variables = configured.variables(
-        document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
+        document, _VARIABLE.fullmatch, worded("Takes a name of letters, digits and '_'.")
     )
     site = addresses(document)
     databases = grants(document, values["user"], site)
@@ -170,7 +171,10 @@ def _sizes(document: Document) -> dict[str, int]:
     """
     plan = configured.memory(document, _DEFAULT_MEMORY).mebibytes
     if plan < _MIN_MEMORY:
-        raise refused("runtime.memory_limit", f"A site needs at least {_MIN_MEMORY}MiB.")
+        raise refused(
+            "runtime.memory_limit",
+            worded("A site needs at least %(least)sMiB.", least=_MIN_MEMORY),
+        )
     request = min(_REQUEST_MEBIBYTES, plan // 2)
     fitting = plan // request
     wanted = configured.whole_number(
@@ -188,7 +192,10 @@ def _times(document: Document) -> dict[str, int]:
     """How long a request may take by what PHP, php-fpm and nginx measure, in seconds."""
     timeout = configured.seconds(document, "runtime.timeout", _MAX_TIMEOUT, _DEFAULT_TIMEOUT)
     if timeout < 1:
-        raise refused("runtime.timeout", f"Takes a time from 1s to {_MAX_TIMEOUT}s.")
+        raise refused(
+            "runtime.timeout",
+            worded("Takes a time from 1s to %(most)ss.", most=_MAX_TIMEOUT),
+        )
     return {
         "timeout": timeout,
         # php-fpm takes no slow log that begins after the end.
@@ -203,7 +210,7 @@ def _php_version(document: Document) -> str:
 
     Where no engine is named it may be another program's, such as Node's 20.x, and says nothing.
     """
-    hint = "Takes a version, such as 8.2."
+    hint = worded("Takes a version, such as 8.2.")
     for path in ("runtime.phpVersion", "runtime.version"):
         if path == "runtime.version" and not _is_of_php(document):
             continue
@@ -214,7 +221,9 @@ def _php_version(document: Document) -> str:
 
 
 def _is_of_php(document: Document) -> bool:
-    engine = configured.text(document, "runtime.engine", _ENGINE, "Takes a name, such as php.")
+    engine = configured.text(
+        document, "runtime.engine", _ENGINE, worded("Takes a name, such as php.")
+    )
     if engine is not None:
         return engine[0].lower().startswith("php")
     version = configured.first(document, ("runtime.version",))[1]

@@ -7,6 +7,7 @@ from typing import Any
 from cms_services.configuration.documents import MASK, Document
 from cms_services.downloads.configured import refused
 from cms_services.downloads.quoting import fits_crontab
+from cms_services.wording import worded
 
 _MAX_JOBS = 100
 _NAMED = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
@@ -38,21 +39,25 @@ def jobs(document: Document) -> list[Job]:
     if given is None or given == "" or given == {}:
         return []
     if not isinstance(given, list) or len(given) > _MAX_JOBS:
-        raise refused("cron", f"Takes a list of at most {_MAX_JOBS} jobs.")
+        raise refused("cron", worded("Takes a list of at most %(most)s jobs.", most=_MAX_JOBS))
     return [_job(each, f"cron.{number}") for number, each in enumerate(given)]
 
 
 def _job(given: Any, path: str) -> Job:
     if not isinstance(given, dict):
-        raise refused(path, "Takes an object with 'schedule' and 'command'.")
+        raise refused(path, worded("Takes an object with 'schedule' and 'command'."))
     schedule = _schedule(given.get("schedule"))
     if schedule is None:
-        raise refused(f"{path}.schedule", "Takes five fields, as in '*/5 * * * *', or '@daily'.")
+        raise refused(
+            f"{path}.schedule", worded("Takes five fields, as in '*/5 * * * *', or '@daily'.")
+        )
     command = given.get("command")
     if command == MASK or isinstance(command, dict):
         return Job(schedule, None, f"{path}.command")
     if not isinstance(command, str) or not fits_crontab(command):
-        hint = "Takes one line of at most 900 bytes, with no backslash before another or before %."
+        hint = worded(
+            "Takes one line of at most 900 bytes, with no backslash before another or before %."
+        )
         raise refused(f"{path}.command", hint)
     return Job(schedule, command, f"{path}.command")
 

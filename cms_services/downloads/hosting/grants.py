@@ -10,6 +10,7 @@ from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item
 from cms_services.downloads.hosting.site_records import Addresses
 from cms_services.downloads.names import host_name
+from cms_services.wording import worded
 
 _MAX_DATABASES = 100
 _MARIADB = "mariadb"
@@ -92,7 +93,13 @@ def grants(document: Document, default_name: str, site: Addresses) -> Grants:
     if given is None or given == "" or given == {}:
         given = []
     if not isinstance(given, list) or len(given) > _MAX_DATABASES:
-        raise refused("databases", f"Takes a list of at most {_MAX_DATABASES} connections.")
+        raise refused(
+            "databases",
+            worded(
+                "Takes a list of at most %(most)s connections.",
+                most=_MAX_DATABASES,
+            ),
+        )
     found = Grants()
     for number, each in enumerate(given or [{}]):
         _add(found, each, f"databases.{number}", default_name, site)
@@ -101,21 +108,21 @@ def grants(document: Document, default_name: str, site: Addresses) -> Grants:
 
 def _add(found: Grants, given: Any, path: str, default_name: str, site: Addresses) -> None:
     if not isinstance(given, dict):
-        raise refused(path, "Takes an object.")
+        raise refused(path, worded("Takes an object."))
     engine_name = _engine(given.get("type"), f"{path}.type")
     if engine_name is None:
         return
     connection = given.get("connection") or {}
     path = f"{path}.connection"
     if not isinstance(connection, dict):
-        raise refused(path, "Takes an object.")
+        raise refused(path, worded("Takes an object."))
     label = given.get("name") or default_name
     database = _name(connection.get("database") or label, f"{path}.database", engine_name)
     if database.lower() in _DATABASES_OF_SERVERS:
-        raise refused(f"{path}.database", "Names a database of the server itself.")
+        raise refused(f"{path}.database", worded("Names a database of the server itself."))
     user = _name(connection.get("user") or default_name, f"{path}.user", engine_name)
     if user.lower() in _ACCOUNTS_OF_SERVERS or user.lower().startswith("pg_"):
-        raise refused(f"{path}.user", "Names an account of the server itself.")
+        raise refused(f"{path}.user", worded("Names an account of the server itself."))
     if connection.get("uri"):
         found.unread_uris.append(f"{path}.uri")
     host = _host(connection.get("host"), f"{path}.host")
@@ -127,7 +134,9 @@ def _add(found: Grants, given: Any, path: str, default_name: str, site: Addresse
         engine.servers.append(server)
     known = engine.accounts.setdefault(user, account)
     if known != account:
-        raise refused(f"{path}.user", "Stands in another connection with a different password.")
+        raise refused(
+            f"{path}.user", worded("Stands in another connection with a different password.")
+        )
     if (database, known) not in engine.grants:
         engine.grants.append((database, known))
 
@@ -136,7 +145,7 @@ def _engine(given: Any, path: str) -> str | None:
     if given is None or given == "":
         return _MARIADB
     if not isinstance(given, str):
-        raise refused(path, "Takes the name of a database server, such as mariadb.")
+        raise refused(path, worded("Takes the name of a database server, such as mariadb."))
     return _ENGINES.get(given.lower())
 
 
@@ -152,7 +161,13 @@ def _name(given: Any, path: str, engine: str) -> str:
         doubled = given.count("_") + given.count("%")
         fits = len(given) + doubled <= _MARIADB_NAME and max(given) <= "\uffff"
     if not fits:
-        raise refused(path, f"Takes a printable name of at most {_NAME_BYTES} bytes, without \\.")
+        raise refused(
+            path,
+            worded(
+                "Takes a printable name of at most %(most)s bytes, without \\.",
+                most=_NAME_BYTES,
+            ),
+        )
     return str(given)
 
 
@@ -160,7 +175,7 @@ def _host(given: Any, path: str) -> str | None:
     """What the site connects to: a name, an address, or "localhost" in any of its spellings."""
     if given is None or given == "":
         return None
-    hint = "Takes a host name or an address."
+    hint = worded("Takes a host name or an address.")
     if not isinstance(given, str):
         raise refused(path, hint)
     # A path is that of a socket.
@@ -174,7 +189,7 @@ def _host(given: Any, path: str) -> str | None:
             raise refused(path, hint) from None
         return host
     if "%" in given:
-        raise refused(path, "Takes an address without a zone.")
+        raise refused(path, worded("Takes an address without a zone."))
     # 0.0.0.0 says only that a server listens everywhere.
     return "localhost" if address.is_loopback or address.is_unspecified else str(address)
 
@@ -203,5 +218,5 @@ def _password(connection: Document, path: str, found: Grants) -> str | None:
         found.masked.append(path)
         return None
     if "\0" in value or not value.isprintable():
-        raise refused(path, "Holds a character that no password can.")
+        raise refused(path, worded("Holds a character that no password can."))
     return str(value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from cms_services.configuration.documents import Document
 from cms_services.downloads.configured import refused
+from cms_services.wording import worded
 
 _MAX_ADDRESSES = 50
 _EXAMPLE = "192.0.2.1"
@@ -34,7 +35,7 @@ def addresses(document: Document) -> Addresses:
     if given is None or given == "" or given == []:
         given = {}
     if not isinstance(given, dict):
-        raise refused("addresses", "Takes an object with 'ipv4' and 'ipv6'.")
+        raise refused("addresses", worded("Takes an object with 'ipv4' and 'ipv6'."))
     return Addresses(
         _of_version(given.get("ipv4"), "addresses.ipv4", ipaddress.IPv4Address),
         _of_version(given.get("ipv6"), "addresses.ipv6", ipaddress.IPv6Address),
@@ -48,16 +49,19 @@ def _of_version(
         return ()
     values = [given] if isinstance(given, str) else given
     if not isinstance(values, list) or len(values) > _MAX_ADDRESSES:
-        raise refused(path, f"Takes a list of at most {_MAX_ADDRESSES} addresses.")
+        raise refused(
+            path,
+            worded("Takes a list of at most %(most)s addresses.", most=_MAX_ADDRESSES),
+        )
     found: dict[str, None] = {}
     for number, each in enumerate(values):
         # The class would take a number for an address as well, and a zone for a part of one.
         if not isinstance(each, str) or "%" in each:
-            raise refused(f"{path}.{number}", "Takes an address.")
+            raise refused(f"{path}.{number}", worded("Takes an address."))
         try:
             found[str(version(each))] = None
         except ValueError:
-            raise refused(f"{path}.{number}", "Takes an address.") from None
+            raise refused(f"{path}.{number}", worded("Takes an address.")) from None
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from cms_services.downloads.manifest import with_manifest
 from cms_services.downloads.names import kubernetes_name, label_value, short_identity
 from cms_services.downloads.rendering import render
 from cms_services.downloads.subject import Subject
+from cms_services.wording import worded
 
 _AUTOSCALER = "45-horizontalpodautoscaler.yaml"
 _MANIFESTS = (
@@ -85,7 +86,7 @@ def _values(subject: Subject) -> dict[str, Any]:
     name = kubernetes_name(service.name, "service")
     namespace = _namespace(name, identity)
     variables = configured.variables(
-        document, _KEY.fullmatch, "Takes a name of letters, digits, '-', '_' and '.'."
+        document, _KEY.fullmatch, worded("Takes a name of letters, digits, '-', '_' and '.'.")
     )
     access = kubeconfig(document, namespace)
     masked = [f"environment.{secret}" for secret in variables.masked]
@@ -158,7 +159,7 @@ def _labels(subject: Subject, name: str, instance: str, version: str | None) -> 
 
 def _network(document: Document, service_name: str, name: str, identity: str) -> dict[str, Any]:
     """Where the service listens, and under which names it is reached."""
-    hint = "Takes the name of a Kubernetes object."
+    hint = worded("Takes the name of a Kubernetes object.")
     class_name = configured.text(document, "ingress.className", _RESOURCE, hint)
     certificate = configured.text(document, "ingress.tlsSecret", _RESOURCE, hint)
     return {
@@ -180,9 +181,9 @@ def _namespace(name: str, identity: str) -> str:
 
 def _image(document: Document, name: str) -> tuple[str, str | None]:
     """The container's image and, where it says one, the version that runs."""
-    hint = "Takes the name of an image, such as registry.example.com/team/shop:1.4.2."
+    hint = worded("Takes the name of an image, such as registry.example.com/team/shop:1.4.2.")
     match = configured.text(document, "image", _IMAGE, hint)
-    hint = "Takes a version, such as 1.4.2."
+    hint = worded("Takes a version, such as 1.4.2.")
     stated = configured.text(document, "version", _VERSION, hint, numbers=True)
     image = match[0] if match else f"registry.example.invalid/{name}:REPLACE_ME"
     version = stated[0] if stated else match["tag"] if match else None
@@ -196,7 +197,7 @@ def _health_path(document: Document) -> str | None:
         return None
     path = _path_of(endpoint) if isinstance(endpoint, str) else None
     if path is None or not _PATH.fullmatch(path):
-        raise refused(where, "Takes a path, such as /health.")
+        raise refused(where, worded("Takes a path, such as /health."))
     return path
 
 

@@ -14,6 +14,7 @@ from cms_services.configuration.documents import MASK, Document, Opened
 from cms_services.downloads import configured
 from cms_services.downloads.configured import refused
 from cms_services.downloads.names import label_value
+from cms_services.wording import worded
 
 # What stands in the place of a secret that the bundle must not hold.
 PLACEHOLDER = "REPLACE_ME"
@@ -25,8 +26,10 @@ _SERVER = re.compile(
     r"https://(?:\[(?P<ipv6>[0-9a-fA-F:.]{2,45})\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?:/[a-zA-Z0-9._~/-]{0,500})?"
 )
-_SERVER_HINT = "Takes the https URL of the cluster's API server, such as https://10.0.0.1:6443."
-_CERTIFICATE_HINT = "Takes the certificates of an authority in PEM, or the base64 of that."
+_SERVER_HINT = worded(
+    "Takes the https URL of the cluster's API server, such as https://10.0.0.1:6443."
+)
+_CERTIFICATE_HINT = worded("Takes the certificates of an authority in PEM, or the base64 of that.")
 _TOKEN = re.compile(r"[!-~]+")
 _API_VERSION = re.compile(r"client\.authentication\.k8s\.io/v1(?:beta1)?")
 _DEFAULT_API_VERSION = "client.authentication.k8s.io/v1"
@@ -85,12 +88,14 @@ def kubeconfig(document: Document, namespace: str) -> Kubeconfig | None:
     """
     if not configured.section(document.get("cluster"), "cluster"):
         return None
-    name = configured.text(document, "cluster.name", _NAME, "Takes a name.", numbers=True)
-    own = configured.text(document, "cluster.namespace", _NAMESPACE, "Takes a namespace's name.")
+    name = configured.text(document, "cluster.name", _NAME, worded("Takes a name."), numbers=True)
+    own = configured.text(
+        document, "cluster.namespace", _NAMESPACE, worded("Takes a namespace's name.")
+    )
     secrets = _Secrets()
     token, plugin = _token(document, secrets), _plugin(document, secrets)
     if token and plugin:
-        raise refused("cluster.exec", "Takes nothing beside a token.")
+        raise refused("cluster.exec", worded("Takes nothing beside a token."))
     return Kubeconfig(
         label_value(name[0], "cluster") if name else "cluster",
         _server(document),
@@ -143,7 +148,7 @@ def _token(document: Document, secrets: _Secrets) -> str | None:
     # It is a secret in whatever form an imported row has it.
     token = secrets.shown(value if isinstance(value, Opened) else MASK, path)
     if not _TOKEN.fullmatch(token):
-        raise refused(path, "Takes a token: what an HTTP header can hold, without spaces.")
+        raise refused(path, worded("Takes a token: what an HTTP header can hold, without spaces."))
     return token
 
 
@@ -152,7 +157,10 @@ def _plugin(document: Document, secrets: _Secrets) -> Plugin | None:
     if not configured.section(value, path):
         return None
     version = configured.text(
-        document, "cluster.exec.apiVersion", _API_VERSION, f"Takes {_DEFAULT_API_VERSION}."
+        document,
+        "cluster.exec.apiVersion",
+        _API_VERSION,
+        worded("Takes %(choices)s.", choices=_DEFAULT_API_VERSION),
     )
     command_path, command = configured.first(document, ("cluster.exec.command",))
     hint_path, hint = configured.first(document, ("cluster.exec.installHint",))
@@ -170,7 +178,7 @@ def _arguments(document: Document, secrets: _Secrets) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise refused(path, "Takes a list of strings.")
+        raise refused(path, worded("Takes a list of strings."))
     return [secrets.shown(each, f"{path}.{n}") for n, each in enumerate(value)]
 
 
@@ -180,7 +188,7 @@ def _variables(document: Document, secrets: _Secrets) -> dict[str, str]:
     found: dict[str, str] = {}
     for where, name, path_of_value, value in _named(given, path):
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-            raise refused(where, "Takes a name of letters, digits and '_', and a value.")
+            raise refused(where, worded("Takes a name of letters, digits and '_', and a value."))
         if value is not None:
             found[name] = secrets.shown(value, path_of_value)
     return found

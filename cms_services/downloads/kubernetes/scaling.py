@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cms_services.configuration.documents import Document
 from cms_services.downloads import configured
 from cms_services.downloads.configured import refused
+from cms_services.wording import worded
 
 _MAX_REPLICAS = 100
 _DEFAULT_CPU_PERCENT = 80
@@ -15,7 +16,7 @@ _MAX_CPU_PERCENT = 1000
 _CPU = re.compile(
     r"(?P<thousandths>\d{1,6})m|(?P<whole>\d{1,3})(?:\.(?P<fraction>\d{1,3}))?", re.ASCII
 )
-_CPU_HINT = "Takes an amount of CPU from 1m to 256, such as 100m or 0.5."
+_CPU_HINT = worded("Takes an amount of CPU from 1m to 256, such as 100m or 0.5.")
 _MAX_THOUSANDTHS = 256_000
 _DEFAULT_REQUEST = 100
 _DEFAULT_LIMIT = 1000
@@ -68,7 +69,7 @@ def cpu(document: Document) -> Cpu:
     request = _thousandths(document, "scaling.cpuRequest")
     limit = _thousandths(document, "scaling.cpuLimit")
     if request and limit and request > limit:
-        raise refused("scaling.cpuRequest", "Takes no more than the limit.")
+        raise refused("scaling.cpuRequest", worded("Takes no more than the limit."))
     request = request or min(_DEFAULT_REQUEST, limit or _DEFAULT_REQUEST)
     limit = limit or max(_DEFAULT_LIMIT, request)
     return Cpu(_quantity(request), _quantity(limit))

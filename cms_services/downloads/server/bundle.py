@@ -17,6 +17,7 @@ from cms_services.downloads.rendering import render
 from cms_services.downloads.server.settings import ServerSettings, User, server_settings
 from cms_services.downloads.subject import Subject
 from cms_services.vocabulary import ServiceType
+from cms_services.wording import worded
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _PLACEHOLDER = "REPLACE_ME"
@@ -47,7 +48,7 @@ def server_files(subject: Subject) -> dict[str, bytes]:
 
 def _variables(document: Document) -> Variables:
     return configured.variables(
-        document, _VARIABLE.fullmatch, "Takes a name of letters, digits and '_'."
+        document, _VARIABLE.fullmatch, worded("Takes a name of letters, digits and '_'.")
     )
 
 

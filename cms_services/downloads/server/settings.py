@@ -10,6 +10,7 @@ from cms_services.downloads.configured import refused
 from cms_services.downloads.configured_lists import Item, Secret, is_line, root
 from cms_services.downloads.names import host_name, kubernetes_name
 from cms_services.downloads.subject import Subject
+from cms_services.wording import worded
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,30}(?:/[A-Za-z0-9][A-Za-z0-9_+-]{0,30}){0,2}")
@@ -72,7 +73,7 @@ def server_settings(subject: Subject) -> ServerSettings:
 
 def _names(item: Item, service_name: str) -> tuple[str | None, str]:
     """The full name, where there is one, and the host's own."""
-    hint = "Takes the name of a host."
+    hint = worded("Takes the name of a host.")
     text = item.text(_ANY_TEXT, hint)
     if text is None:
         full = host_name(service_name)
@@ -87,7 +88,7 @@ def _names(item: Item, service_name: str) -> tuple[str | None, str]:
 
 def _time_zone(item: Item) -> str:
     """A zone of the tz database (RFC 6557), as far as this machine has one to look it up in."""
-    hint = "Takes the name of a time zone, such as Europe/Berlin."
+    hint = worded("Takes the name of a time zone, such as Europe/Berlin.")
     name = item.text(_TIME_ZONE, hint) or _DEFAULT_TIME_ZONE
     known = time_zones()
     if known and name not in known:
@@ -103,7 +104,7 @@ def time_zones() -> frozenset[str]:
 
 
 def _packages(item: Item) -> list[str]:
-    hint = "Takes the name of a package, or name=version."
+    hint = worded("Takes the name of a package, or name=version.")
     packages = []
     for each in item.items(single=True):
         package = each.text(_PACKAGE, hint)
@@ -116,7 +117,7 @@ def _packages(item: Item) -> list[str]:
 def _users(item: Item) -> list[User]:
     users: dict[str, User] = {}
     for each in item.items():
-        hint = "Takes the name of an account, other than root, that no other user has."
+        hint = worded("Takes the name of an account, other than root, that no other user has.")
         name = each.member("name").text(_USER, hint)
         if name is None or name in users or name in _NOT_FOR_PEOPLE:
             raise refused(each.member("name").path, hint)
@@ -127,7 +128,7 @@ def _users(item: Item) -> list[User]:
 
 
 def _key(item: Item) -> str:
-    hint = "Takes one public key, such as ssh-ed25519 AAAA... jane@example.com."
+    hint = worded("Takes one public key, such as ssh-ed25519 AAAA... jane@example.com.")
     key = item.text(_KEY, hint)
     if key is None or not is_line(key):
         raise refused(item.path, hint)
@@ -136,7 +137,7 @@ def _key(item: Item) -> str:
 
 def _commands(item: Item) -> list[str]:
     """Lines for the shell, in their order and as often as they are there."""
-    hint = f"Takes a command of at most {_LONGEST_COMMAND} octets."
+    hint = worded("Takes a command of at most %(most)s octets.", most=_LONGEST_COMMAND)
     commands = []
     for each in item.items(single=True):
         command = each.text(_ANY_TEXT, hint)
@@ -148,7 +149,7 @@ def _commands(item: Item) -> list[str]:
 
 def _ports(item: Item) -> list[str]:
     """As ufw takes them: 80/tcp, and a range of one protocol as 8000:8010/tcp."""
-    hint = "Takes a port, such as 443, 53/udp or 8000:8010/tcp."
+    hint = worded("Takes a port, such as 443, 53/udp or 8000:8010/tcp.")
     ports = []
     for each in item.items(single=True):
         text = each.text(_PORT, hint, numbers=True)
@@ -165,7 +166,7 @@ def _addresses(section: Item) -> list[str]:
     found = []
     for name, version in (("ipv4", ipaddress.IPv4Interface), ("ipv6", ipaddress.IPv6Interface)):
         for each in section.member(name).items(single=True):
-            hint = f"Takes an {name.replace('ip', 'IP')} address."
+            hint = worded("Takes an %(kind)s address.", kind=name.replace("ip", "IP"))
             text = each.text(_ANY_TEXT, hint) or ""
             try:
                 found.append(str(version(text).ip))

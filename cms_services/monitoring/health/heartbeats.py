@@ -12,6 +12,7 @@ from cms_services.monitoring.health.schedule import make_due
 from cms_services.monitoring.health.synchronising import synchronise_services
 from cms_services.monitoring.probes.declared import declared_checks
 from cms_services.upserts import replace
+from cms_services.wording import worded
 
 _TYPE = "heartbeat"
 
@@ -33,9 +34,12 @@ def take_heartbeat(
     require_not_cancelled(service)
     names = heartbeat_checks(service)
     if check not in names:
-        known = ", ".join(names) or "none"
+        known = ", ".join(names) or worded("none")
         raise NotFound(
-            f"This service declares no heartbeat check of that name; it has: {known}.",
+            worded(
+                "This service declares no heartbeat check of that name; it has: %(known)s.",
+                known=known,
+            ),
             {"checks": names},
         )
     at = now()

@@ -23,6 +23,7 @@ from cms_services.monitoring.health.periods import (
     seconds_of_each,
 )
 from cms_services.vocabulary import HealthStatus
+from cms_services.wording import worded
 
 WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 _LONGEST = timedelta(days=400)
@@ -60,7 +61,9 @@ class Uptime:
 def uptime_between(actor: Actor, identifier: str, start: datetime, end: datetime) -> Uptime:
     """The uptime of a service the caller may read. Raises ValidationFailed for an odd stretch."""
     if not timedelta(0) < end - start <= _LONGEST:
-        raise ValidationFailed({"to": ["Takes a time after `from`, at most 400 days later."]})
+        raise ValidationFailed(
+            {"to": [worded("Takes a time after `from`, at most 400 days later.")]}
+        )
     service = load_service(actor, identifier)
     present = now()
     last = max(start, min(end, present))

@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 
 from cms_services.errors import UpstreamError, UpstreamTimeout
+from cms_services.wording import worded
 
 _SECONDS = 10.0
 _MOST_BYTES = 16 * 1024 * 1024
@@ -58,7 +59,7 @@ class PrometheusApi:
         wanted = {"match[]": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
         found = asyncio.run(self._all([("GET", Ask("label/__name__/values", wanted))]))[0]
         if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-            raise UpstreamError("Prometheus told no list of names.")
+            raise UpstreamError(worded("Prometheus told no list of names."))
         return found
 
     def ask(self, asks: Sequence[Ask]) -> list[list[Found]]:
@@ -82,10 +83,15 @@ class PrometheusApi:
                     *(self._one(session, turns, method, ask) for method, ask in asks)
                 )
         except TimeoutError:
-            message = f"Prometheus did not answer within {_SECONDS:g} s; ask for a shorter time."
+            message = worded(
+                "Prometheus did not answer within %(seconds)s s; ask for a shorter time.",
+                seconds=format(_SECONDS, "g"),
+            )
             raise UpstreamTimeout(message) from None
         except aiohttp.ClientError as error:
-            raise UpstreamError(f"Prometheus can't be asked: {type(error).__name__}.") from error
+            raise UpstreamError(
+                worded("Prometheus can't be asked: %(name)s.", name=type(error).__name__)
+            ) from error
 
     async def _one(
         self, session: aiohttp.ClientSession, turns: asyncio.Semaphore, method: str, ask: Ask
@@ -101,7 +107,7 @@ class PrometheusApi:
             async for part in response.content.iter_chunked(65_536):
                 body += part
                 if len(body) > _MOST_BYTES:
-                    raise UpstreamError("Prometheus answered with more than 16 MiB.")
+                    raise UpstreamError(worded("Prometheus answered with more than 16 MiB."))
             return _data(response.status, bytes(body))
 
 
@@ -109,12 +115,14 @@ def _data(status: int, body: bytes) -> Any:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise UpstreamError(f"Prometheus answered with status {status} and no JSON.") from None
+        raise UpstreamError(
+            worded("Prometheus answered with status %(status)s and no JSON.", status=status)
+        ) from None
     if not isinstance(answer, dict) or answer.get("status") != "success":
         kind = str(answer.get("errorType", status)) if isinstance(answer, dict) else str(status)
         if kind == "timeout":
-            raise UpstreamTimeout("Prometheus gave a query up for its time.")
-        raise UpstreamError(f"Prometheus refused a query: {kind[:100]}.")
+            raise UpstreamTimeout(worded("Prometheus gave a query up for its time."))
+        raise UpstreamError(worded("Prometheus refused a query: %(kind)s.", kind=kind[:100]))
     return answer.get("data")
 
 
@@ -132,4 +140,4 @@ def _found(data: Any) -> list[Found]:
             for each in data["result"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UpstreamError("Prometheus answered in a form that is not its own.") from error
+        raise UpstreamError(worded("Prometheus answered in a form that is not its own.")) from error

@@ -1,5 +1,10 @@
 // What the API says where it refuses something.
 
+/** Headers that ask the API for the message of a refusal in the language of the page. */
+export function inPageLanguage() {
+  return { "X-Message-Language": document.documentElement.lang };
+}
+
 /** A refusal in the server's words, with the number under which its log has it. */
 export class Refused extends Error {
   constructor(message, request = null) {

@@ -8,6 +8,7 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 from cms_services.monitoring.health.periods import MAINTENANCE
 from cms_services.vocabulary import HealthStatus
 from cms_services.web.fields import AnswerSchema, Moment, WireSchema, word
+from cms_services.wording import worded
 
 _UPTIME_FORMATS = ("json", "csv")
 
@@ -60,7 +61,7 @@ class UptimeQuery(WireSchema):
         load_default=None,
         validate=Regexp(
             r"^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])\Z",
-            error="Takes a month from 1970-01 to 2999-12, such as 2026-11.",
+            error=worded("Takes a month from 1970-01 to 2999-12, such as 2026-11."),
         ),
         metadata={"description": "A month by UTC, such as 2026-11."},
     )
@@ -71,9 +72,9 @@ class UptimeQuery(WireSchema):
     @validates_schema
     def _one_stretch(self, data: dict[str, Any], **_: Any) -> None:
         if data["month"] is not None and (data["start"] or data["end"]):
-            raise ValidationError("Give either month or from and to.", "month")
+            raise ValidationError(worded("Give either month or from and to."), "month")
         if data["end"] is not None and data["start"] is None:
-            raise ValidationError("Needs from beside it.", "to")
+            raise ValidationError(worded("Needs from beside it."), "to")
 
 
 class PeriodOut(AnswerSchema):

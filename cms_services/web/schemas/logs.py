@@ -7,6 +7,7 @@ from marshmallow.validate import Length
 
 from cms_services.vocabulary import LogLevel
 from cms_services.web.fields import AnswerSchema, Moment, Number, WireSchema, limit, word
+from cms_services.wording import worded
 
 _OMIT_NULL = {"omit_null": True}
 MOST_ENTRIES = 10_000
@@ -57,7 +58,7 @@ class AttributeFilters(fields.List[Any]):
         texts = super()._deserialize([value] if isinstance(value, str) else value, *args, **kwargs)
         pairs = [str(text).partition(":") for text in texts or ()]
         if any(not name or not colon for name, colon, _ in pairs):
-            raise ValidationError("Takes name:value, such as http.status:500.")
+            raise ValidationError(worded("Takes name:value, such as http.status:500."))
         return [(name, sought) for name, _, sought in pairs]
 
 

@@ -19,6 +19,7 @@ from cms_services.monitoring.metrics.rules import (
 from cms_services.monitoring.metrics.values import Buckets, NewSample
 from cms_services.vocabulary import MetricKind
 from cms_services.web.fields import Moment, WireSchema, word
+from cms_services.wording import worded
 
 MOST_SAMPLES = 10_000
 _VALUES = Range(-LARGEST_VALUE, LARGEST_VALUE)
@@ -52,7 +53,7 @@ class _Samples(fields.List[Any]):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, list):
-            raise ValidationError("Not a valid list.")
+            raise ValidationError(worded("Not a valid list."))
         return value
 
 
@@ -60,7 +61,10 @@ class SamplesIn(WireSchema):
     batch_id = fields.String(
         data_key="batchId",
         load_default=None,
-        validate=[Length(1, 255), Regexp(r"^[^\x00-\x1f\x7f]*\Z", error="Takes printable text.")],
+        validate=[
+            Length(1, 255),
+            Regexp(r"^[^\x00-\x1f\x7f]*\Z", error=worded("Takes printable text.")),
+        ],
         metadata={"description": "A batch is stored once, however often it is sent."},
     )
     samples = _Samples(fields.Nested(SampleIn), required=True, validate=Length(max=MOST_SAMPLES))

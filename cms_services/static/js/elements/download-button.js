@@ -1,7 +1,7 @@
 // <download-button> around a link: fetches the file and shows how far it is. Without it the link
 // does the same by the browser's own means.
 
-import { Refused, refusalOf } from "../refusals.js";
+import { Refused, inPageLanguage, refusalOf } from "../refusals.js";
 
 class DownloadButton extends HTMLElement {
   connectedCallback() {
@@ -22,7 +22,7 @@ class DownloadButton extends HTMLElement {
     this.request = new AbortController();
     this.showProgress();
     try {
-      const answer = await fetch(this.link.href, { signal: this.request.signal });
+      const answer = await fetch(this.link.href, { headers: inPageLanguage(), signal: this.request.signal });
       if (!answer.ok) throw await refusalOf(answer, `HTTP ${answer.status}`);
       const whole = Number(answer.headers.get("Content-Length"));
       const file = await this.read(answer, whole);

@@ -2,7 +2,7 @@
 // all over the same time. Drawn by uPlot; zoomed by dragging, or by the buttons with data-zoom.
 
 import { lookAgain } from "../live.js";
-import { Refused, refusalOf } from "../refusals.js";
+import { Refused, inPageLanguage, refusalOf } from "../refusals.js";
 
 const VENDOR = new URL("../../vendor/", import.meta.url).href;
 const REFRESH_MILLISECONDS = 30_000;
@@ -83,7 +83,7 @@ class MetricChart extends HTMLElement {
   }
 
   async ask(url) {
-    const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: this.life.signal });
+    const answer = await fetch(url, { headers: { Accept: "application/json", ...inPageLanguage() }, signal: this.life.signal });
     if (!answer.ok) throw await refusalOf(answer, this.dataset.saysLost);
     return (await answer.json()).data;
   }

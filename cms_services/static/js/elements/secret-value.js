@@ -1,7 +1,7 @@
 // <secret-value data-place data-url>: shows one stored secret to who may see it, for 30 seconds. The
 // audit trail keeps that it was shown.
 
-import { Refused, refusalOf } from "../refusals.js";
+import { Refused, inPageLanguage, refusalOf } from "../refusals.js";
 import { say } from "../toasts.js";
 
 const SHOWN_MILLISECONDS = 30_000;
@@ -22,7 +22,7 @@ class SecretValue extends HTMLElement {
     try {
       const answer = await fetch(this.dataset.url, {
         method: "POST",
-        headers: { "Content-Type": "application/json", Accept: "application/json" },
+        headers: { "Content-Type": "application/json", Accept: "application/json", ...inPageLanguage() },
         body: JSON.stringify({ path: this.dataset.place }),
       });
       if (!answer.ok) throw await refusalOf(answer, this.dataset.saysFailed);
