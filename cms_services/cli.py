@@ -8,6 +8,7 @@ from flask.cli import FlaskGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from cms_services.commands.audit import audit_group
+from cms_services.commands.importing import import_command
 from cms_services.commands.keys import keys_group
 from cms_services.commands.permissions import permissions_command
 from cms_services.installation import (
@@ -26,6 +27,7 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(worker_command)
     app.cli.add_command(demo_command)
     app.cli.add_command(audit_group)
+    app.cli.add_command(import_command)
     app.cli.add_command(keys_group)
     app.cli.add_command(permissions_command)
 

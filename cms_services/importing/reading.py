@@ -1,0 +1,97 @@
+"""Rows of an old table as values of our fields, by the mapping."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cms_services.importing import conversion
+from cms_services.importing.conversion import Reading, Refused
+from cms_services.importing.entities import Field, Kind
+from cms_services.importing.mapping import EntityMapping, FieldMapping, Mapped
+from cms_services.importing.source import Row, Source, SourceTable, key_of
+
+KEY_SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the rows of one table. Fields that are not mapped are not in what it gives."""
+
+    mapping: EntityMapping
+    table: SourceTable
+    repair: bool
+    zones: Mapping[str, Reading]
+
+    @classmethod
+    def of(cls, source: Source, mapped: Mapped, mapping: EntityMapping) -> "Reader":
+        """Raises SourceError for a table or a column that is not there."""
+        table = source.table(mapping.table)
+        table.require(mapping.columns)
+        readings = {
+            name: Reading(each.zone or mapped.zone, each.format, mapped.repair)
+            for name, each in mapping.fields.items()
+        }
+        return cls(mapping, table, mapped.repair, readings)
+
+    def key(self, row: Row) -> str:
+        """What tells the row from others, as it is kept and shown."""
+        return KEY_SEPARATOR.join(str(part) for part in key_of(row, self.mapping.key))
+
+    def values(self, row: Row) -> dict[str, Any]:
+        """The values of all mapped fields, None where there is none. Raises Refused."""
+        found = {name: self._value(name, row) for name in self.mapping.fields}
+        for name in self.mapping.entity.required:
+            if found.get(name) in (None, "") and self.mapping.entity.fields[name].kind is not (
+                Kind.MOMENT
+            ):
+                raise Refused(f"{name}: is empty.")
+        return found
+
+    def _value(self, name: str, row: Row) -> Any:
+        field, mapped = self.mapping.entity.fields[name], self.mapping.fields[name]
+        given = self._given(mapped, row)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            if "" not in mapped.values:
+                given = mapped.default
+        if given is None:
+            return None
+        return self._converted(field, mapped, given)
+
+    def _given(self, mapped: FieldMapping, row: Row) -> Any:
+        if len(mapped.columns) == 1:
+            return row[mapped.columns[0]]
+        parts = [conversion.text(row[name], Reading(repair=False)) for name in mapped.columns]
+        return " ".join(part.strip() for part in parts if part) or None
+
+    def _converted(self, field: Field, mapped: FieldMapping, given: Any) -> Any:
+        how, name = self.zones[field.name], field.name
+        match field.kind:
+            case Kind.IDENTIFIER:
+                return conversion.identifier(given, how, name)
+            case Kind.SHORT_TEXT:
+                return conversion.short_text(given, how, name)
+            case Kind.LONG_TEXT:
+                return conversion.long_text(given, how, name)
+            case Kind.PASSWORD:
+                return (conversion.text(given, Reading(repair=False)) or "").strip()
+            case Kind.BOOLEAN:
+                plain = conversion.text(given, how) if mapped.values else None
+                if plain is not None:
+                    given = mapped.values.get(plain.strip().lower(), mapped.otherwise or given)
+                return conversion.boolean(given, how, name)
+            case Kind.MOMENT:
+                is_utc = any(self.table.columns[each].is_utc for each in mapped.columns)
+                return conversion.moment(given, how, name, is_utc=is_utc)
+            case Kind.NUMBER:
+                return conversion.number(given, how, name)
+            case Kind.WORD:
+                try:
+                    return conversion.word(given, how, name, field.words, mapped.values)
+                except Refused:
+                    if mapped.otherwise is None:
+                        raise
+                    return mapped.otherwise
+            case Kind.TEXTS:
+                return conversion.text_list(given, how, name)
+            case Kind.DOCUMENT:
+                return conversion.document(given, how, name)
