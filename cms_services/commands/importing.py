@@ -100,6 +100,7 @@ class Seconds(click.ParamType[float]):
 @click.option("--from", "url", required=True, metavar="URL", help="mysql://user@host/name, …")
 @click.option("--map", "map_file", type=click.File(encoding="utf-8"), help="The mapping, as YAML.")
 @click.option("--write-map", type=click.Path(path_type=Path), help="Write what is proposed; stop.")
+@click.option("--zone", default="UTC", show_default=True, help="Of times, in what is proposed.")
 @click.option("--yes", is_flag=True, help="Take what is proposed without asking.")
 @click.option("--dry-run", is_flag=True, help="Do everything, and undo it at the end.")
 @click.option("--overwrite", is_flag=True, help="What was changed here gives way.")
@@ -120,6 +121,7 @@ def import_command(
     url: str,
     map_file: IO[str] | None,
     write_map: Path | None,
+    zone: str,
     yes: bool,
     dry_run: bool,
     overwrite: bool,
@@ -143,7 +145,7 @@ def import_command(
         mapped = None if map_file is None else read_mapping(map_file.read())
         with opened_source(url, None if mapped is None else mapped.name) as source:
             if mapped is None:
-                mapped = _proposed(source, write_map, yes)
+                mapped = _proposed(source, zone, write_map, yes)
             options = Options(dry_run, overwrite, end_missing)
             listing = Listing(rejects)
             with _progress() as progress, _until_signal() as stop:
@@ -161,9 +163,9 @@ def import_command(
     sys.exit(0 if report.is_clean or (follow and not _needs_look(report)) else 1)
 
 
-def _proposed(source: Source, write_map: Path | None, yes: bool) -> Mapped:
+def _proposed(source: Source, zone: str, write_map: Path | None, yes: bool) -> Mapped:
     """The mapping that is proposed and was found good. Raises MappingError."""
-    proposal = propose(source)
+    proposal = propose(source, zone)
     text = proposal.as_yaml()
     if write_map is not None:
         write_map.write_text(text, encoding="utf-8")

@@ -131,7 +131,7 @@ _UPDATED = _field(
     "updated_at",
     Kind.MOMENT,
     "updated updated_on modified modified_at date_modified changed changed_at last_modified "
-    "last_update last_updated mtime tstamp date_updated update_time modify_ts",
+    "last_update last_updated changed_on mtime tstamp date_updated update_time modify_ts",
 )
 _OWNER = (
     "user_id owner_id owner user uid account_id customer_id client_id created_by author_id creator "
@@ -149,7 +149,7 @@ _ALL = (
         _field(
             "email",
             Kind.SHORT_TEXT,
-            "mail e_mail email_address emailaddress user_email usermail mail_address login",
+            "mail e_mail email_address emailaddress user_email usermail mail_address",
             required=True,
         ),
         _field(
@@ -260,6 +260,7 @@ _ALL = (
             "next_billing billing_date next_bill next_invoice renewal_date renews_on due_date "
             "next_due paid_until",
         ),
+        _field("deleted", Kind.BOOLEAN, "is_deleted trashed is_trashed removed is_cancelled"),
         _field("cancelled_at", Kind.MOMENT, "canceled_at deleted_at cancel_date ended_at end_date"),
         _field("tags", Kind.TEXTS, "labels keywords tag_list"),
         _CREATED,
@@ -301,8 +302,8 @@ _ALL = (
         _field(
             "at",
             Kind.MOMENT,
-            "timestamp time ts measured_at recorded_at sampled_at date datetime collected_at "
-            + " ".join(_CREATED.names),
+            "timestamp time ts hour_start period_start hour measured_at recorded_at sampled_at "
+            "date datetime collected_at " + " ".join(_CREATED.names),
             required=True,
         ),
         _field("name", Kind.SHORT_TEXT, "metric metric_name metricname key type metric_key"),
@@ -316,7 +317,7 @@ ENTITIES: dict[str, Entity] = {each.name: each for each in _ALL}
 # Metrics whose values old tables have in a column each.
 BUILT_IN_METRICS: dict[str, tuple[str, ...]] = {
     "requests": ("requests", "request_count", "hits", "num_requests", "reqs"),
-    "errors": ("errors", "error_count", "num_errors", "failures"),
+    "errors": ("errors", "error_count", "num_errors", "failures", "errs"),
     "errorRate": ("error_rate", "errorrate", "err_rate"),
     "responseTime": (
         "response_time",
@@ -326,7 +327,17 @@ BUILT_IN_METRICS: dict[str, tuple[str, ...]] = {
         "avg_response",
         "resp_time",
         "response_time_ms",
+        "avg_ms",
     ),
     "cpu": ("cpu", "cpu_usage", "cpu_pct", "cpu_percent", "cpu_load", "load"),
-    "memory": ("memory", "mem", "memory_usage", "mem_pct", "memory_mb", "mem_usage", "ram"),
+    "memory": (
+        "memory",
+        "mem",
+        "memory_usage",
+        "mem_pct",
+        "memory_mb",
+        "mem_usage",
+        "ram",
+        "mem_mb",
+    ),
 }

@@ -94,7 +94,7 @@ class _Columns(take.Field[Any]):
         return tuple(names)
 
 
-_TEXTS = {"keys": take.String(), "values": take.String(), "load_default": dict}
+_TEXTS: Any = {"keys": take.String(), "values": take.String(), "load_default": dict}
 
 
 class _FieldSchema(Schema):

@@ -53,7 +53,8 @@ class Merger:
     def _prepared(self, key: str, row: Row) -> Prepared | None:
         try:
             with db.session.begin_nested():
-                return self.store.prepared(self.reader.values(row), row)
+                notes: list[str] = []
+                return self.store.prepared(self.reader.values(row, notes), row, notes)
         except (Refused, DomainError) as error:
             self._reject(key, told(error))
         return None

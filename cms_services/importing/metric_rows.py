@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
 from cms_services.clock import now
@@ -69,8 +69,9 @@ class MetricRows:
         rejected = self._store(service_id, samples)
         more, whole = _rolled_up(service_id)
         good = [sample for key, sample in samples if key not in rejected]
-        self.tally.taken += len({key for key, _ in samples} - rejected)
-        self.tally.here += more - count
+        taken = len({key for key, _ in samples} - rejected)
+        self.tally.taken += taken
+        self.tally.here += taken if more - count == len(good) else 0
         added = math.fsum(sample.value for sample in good)
         is_right = math.isclose(whole, total + added, rel_tol=_PRECISION, abs_tol=_PRECISION)
         self._add_sums(len(good), added, more - count, added if is_right else whole - total)
@@ -149,12 +150,13 @@ def _our_name(name: str) -> str:
 def _rolled_up(service_id: str) -> tuple[int, float]:
     """How many values a service's metrics have in all, and their sum."""
     query = (
-        select(
-            func.coalesce(func.sum(_ROLLUPS.c.count), 0),
-            func.coalesce(func.sum(_ROLLUPS.c.total), 0),
-        )
+        select(_sum(_ROLLUPS.c.count), _sum(_ROLLUPS.c.total))
         .join(_METRICS, _METRICS.c.id == _ROLLUPS.c.metric_id)
         .where(_METRICS.c.service_id == service_id, _ROLLUPS.c.step == STEPS[-1])
     )
     count, total = db.session.execute(query).one()
     return round(count), float(total)
+
+
+def _sum(column: ColumnElement[float]) -> ColumnElement[float]:
+    return func.coalesce(func.sum(column), 0)

@@ -50,7 +50,7 @@ class UserStore:
     mapping: EntityMapping
     known: Known
 
-    def prepared(self, values: Values, row: Row) -> Prepared:
+    def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
         old_id = values.pop("id")
         if old_id in self.known.same_as:
             told = self.known.same_as[old_id]
@@ -59,16 +59,7 @@ class UserStore:
             values["email"] = checked_email(values["email"].strip())
         except ValidationFailed as error:
             raise Refused(f"email: {values['email']!r}: {error.details['email'][0]}") from error
-        other = db.session.scalar(
-            select(USERS.c.id).where(USERS.c.email == values["email"], USERS.c.id != old_id)
-        )
-        if other is not None:
-            raise Refused(
-                f"email: {values['email']} is that of the account {other} already. Where both are "
-                f'one person, map it by same_as: {{"{old_id}": "{other}"}}.'
-            )
         values["name"] = values.get("name") or values["email"]
-        notes = []
         if not is_verifiable(values.get("password_hash")):
             found = values.get("password_hash")
             values["password_hash"] = UNUSABLE
@@ -83,6 +74,7 @@ class UserStore:
         return rows_here(USERS, wanted, _names(wanted))
 
     def create(self, new: Prepared) -> None:
+        _require_free_address(new.target_id, new.values["email"])
         values = new.values | {"password_hash": _stored_hash(new.values["password_hash"])}
         user = User(id=new.target_id, **values, **new.unseen)
         db.session.add(user)
@@ -92,9 +84,11 @@ class UserStore:
     def change(self, target_id: str, changes: Values, unseen: Values) -> None:
         user = db.session.get_one(User, target_id, with_for_update=True)
         before = _shown_user(user)
-        if user.role == Role.ADMIN and user.active:
-            if changes.get("role", Role.ADMIN) != Role.ADMIN or not changes.get("active", True):
-                require_another_admin(user)
+        if "email" in changes:
+            _require_free_address(user.id, changes["email"])
+        stays = changes.get("role", Role.ADMIN) == Role.ADMIN and changes.get("active", True)
+        if user.role == Role.ADMIN and user.active and not stays:
+            require_another_admin(user)
         if "password_hash" in changes:
             changes = changes | {"password_hash": _stored_hash(changes["password_hash"])}
         for name, value in (changes | unseen).items():
@@ -129,13 +123,8 @@ class ProjectStore:
     mapping: EntityMapping
     known: Known
 
-    def prepared(self, values: Values, row: Row) -> Prepared:
-        project_id, notes = values.pop("id"), []
-        taken = select(PROJECTS.c.id).where(
-            PROJECTS.c.name == values["name"], PROJECTS.c.id != project_id
-        )
-        if other := db.session.scalar(taken):
-            raise Refused(f"name: {values['name']!r} is that of the project {other} already.")
+    def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
+        project_id = values.pop("id")
         if "description" in values:
             values["description"] = values["description"] or ""
         if "owner_id" in values:
@@ -168,6 +157,7 @@ class ProjectStore:
 
     def create(self, new: Prepared) -> None:
         values = dict(new.values)
+        _require_free_name(new.target_id, values["name"])
         owner = values.pop("owner_id", None)
         project = Project(id=new.target_id, **values, **new.unseen)
         db.session.add(project)
@@ -179,6 +169,8 @@ class ProjectStore:
     def change(self, target_id: str, changes: Values, unseen: Values) -> None:
         project = db.session.get_one(Project, target_id, with_for_update=True)
         changes = dict(changes)
+        if "name" in changes:
+            _require_free_name(target_id, changes["name"])
         owner = changes.pop("owner_id", None)
         told = before_and_after(project, changes, _plain)
         if owner is not None:
@@ -201,7 +193,7 @@ class MemberStore:
     mapping: EntityMapping
     known: Known
 
-    def prepared(self, values: Values, row: Row) -> Prepared:
+    def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
         project_id, old_user = values.pop("project_id"), values.pop("user_id")
         user_id = self.known.user(old_user)
         if user_id is None:
@@ -254,6 +246,21 @@ def is_verifiable(found: str | None) -> bool:
     if not found or len(found) > 255:
         return False
     return bool(BcryptHasher.identify(found) or Argon2Hasher.identify(found))
+
+
+def _require_free_address(user_id: str, email: str) -> None:
+    taken = select(USERS.c.id).where(USERS.c.email == email, USERS.c.id != user_id)
+    if other := db.session.scalar(taken):
+        raise Refused(
+            f"email: {email} is that of the account {other} already; where both are one person, "
+            f'map it by same_as: {{"{user_id}": "{other}"}}.'
+        )
+
+
+def _require_free_name(project_id: str, name: str) -> None:
+    taken = select(PROJECTS.c.id).where(PROJECTS.c.name == name, PROJECTS.c.id != project_id)
+    if other := db.session.scalar(taken):
+        raise Refused(f"name: {name!r} is that of the project {other} already.")
 
 
 def _compared(values: Values) -> Values:

@@ -73,6 +73,7 @@ class EntityGuess:
 class Proposal:
     entities: dict[str, EntityGuess]
     other_tables: list[str]
+    zone: str = "UTC"
 
     @property
     def problems(self) -> list[str]:
@@ -94,8 +95,8 @@ class Proposal:
         lines = [
             "# Proposed by `cms-services import`. Numbers are how sure it is, in percent.",
             "source:",
-            "  zone: UTC               # of times without a zone; TIMESTAMP columns are UTC anyway",
-            "  repair_encoding: true   # undo UTF-8 that was taken for latin1",
+            f"  zone: {self.zone}  # of times without one; TIMESTAMP columns are of UTC anyway",
+            "  repair_encoding: true  # undo UTF-8 that was taken for latin1",
             "entities:",
         ]
         for name, guess in self.entities.items():
@@ -105,8 +106,11 @@ class Proposal:
         return "\n".join(lines) + "\n"
 
 
-def propose(source: Source) -> Proposal:
-    """What the tables of an old database seem to be. Raises SourceError."""
+def propose(source: Source, zone: str = "UTC") -> Proposal:
+    """What the tables of an old database seem to be, where its times are of a zone.
+
+    Raises SourceError.
+    """
     tables = [source.table(name) for name in source.table_names()]
     samples = {table.name: source.sample(table, _SAMPLE) for table in tables}
     prefix = _shared_prefix([table.name for table in tables])
@@ -118,7 +122,7 @@ def propose(source: Source) -> Proposal:
             table, confidence = chosen[name]
             guesses[name] = _guess(source, ENTITIES[name], table, samples[table.name], owners)
             guesses[name].confidence = confidence
-    return Proposal(guesses, [table.name for table in tables if table.name not in owners])
+    return Proposal(guesses, [table.name for table in tables if table.name not in owners], zone)
 
 
 def _chosen_tables(
@@ -127,7 +131,7 @@ def _chosen_tables(
     scored = []
     for entity in ENTITIES.values():
         for table in tables:
-            by_name = _similarity(table.name.removeprefix(prefix), entity.names)
+            by_name = _similarity(table.name, prefix, entity.names)
             found = _columns_of(entity, table, samples[table.name], {})
             needed = entity.required or list(entity.fields)
             covered = sum(name in found for name in needed) / len(needed)
@@ -158,7 +162,7 @@ def _guess(
         if column.kind is Kind.MOMENT:
             guess.format = _format_of(rows, guess.column)
     used = {guess.column for guess in found.values()}
-    series = {}
+    series: dict[str, str] = {}
     if entity.name == "metrics" and not {"name", "value"} <= found.keys():
         found.pop("name", None), found.pop("value", None)
         used = {guess.column for guess in found.values()}
@@ -267,6 +271,8 @@ def _by_values(
         return _share(values, _is_boolean, "say yes or no")
     if field.kind is Kind.WORD:
         known = {word for words in field.words.values() for word in words}
+        if field.name == "role" and "admin" in _spelled(column.name):
+            return _share(values, _is_boolean, "say yes or no")
         return _share(values, lambda value: _plain(value) in known, "are words that are known")
     if field.kind is Kind.DOCUMENT:
         return _share(values, _is_object, "are objects")
@@ -404,12 +410,15 @@ def _spelled(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name).lower().strip("_")
 
 
-def _similarity(name: str, names: Iterable[str]) -> float:
-    spelled = _spelled(name)
+def _similarity(name: str, prefix: str, names: Iterable[str]) -> float:
+    """How alike a table's name is to one of some names, with what it begins with or without."""
     others = list(names)
-    if spelled in others:
-        return 1.0 - 0.1 * others.index(spelled) / len(others)
-    ratio: float = max(fuzz.ratio(spelled, other) for other in others) / 100
+    spelled = {_spelled(name), _spelled(name.removeprefix(prefix))}
+    spelled |= {each.partition("_")[2] for each in spelled if "_" in each}
+    exact = [others.index(each) for each in spelled if each in others]
+    if exact:
+        return 1.0 - 0.1 * min(exact) / len(others)
+    ratio: float = max(fuzz.ratio(each, other) for each in spelled for other in others) / 100
     return 0.9 * ratio if 100 * ratio >= _LEAST_RATIO else 0.5 * ratio
 
 

@@ -37,25 +37,49 @@ class Reader:
         """What tells the row from others, as it is kept and shown."""
         return KEY_SEPARATOR.join(str(part) for part in key_of(row, self.mapping.key))
 
-    def values(self, row: Row) -> dict[str, Any]:
-        """The values of all mapped fields, None where there is none. Raises Refused."""
-        found = {name: self._value(name, row) for name in self.mapping.fields}
+    def values(self, row: Row, notes: list[str] | None = None) -> dict[str, Any]:
+        """The values of all mapped fields, None where there is none.
+
+        A document that can't be read is kept as the text it is; `notes` gets why. Raises Refused.
+        """
+        found = {}
+        for name in self.mapping.fields:
+            try:
+                found[name] = self._value(name, row)
+            except Refused as error:
+                found[name] = self._unread(name, row, error)
+                if notes is not None:
+                    notes.append(str(error))
         for name in self.mapping.entity.required:
-            if found.get(name) in (None, "") and self.mapping.entity.fields[name].kind is not (
-                Kind.MOMENT
-            ):
+            is_moment = self.mapping.entity.fields[name].kind is Kind.MOMENT
+            if found.get(name) in (None, "") and not is_moment:
                 raise Refused(f"{name}: is empty.")
         return found
+
+    def _unread(self, name: str, row: Row, error: Refused) -> Any:
+        kind = self.mapping.entity.fields[name].kind
+        if kind is Kind.TEXTS:
+            return []
+        if kind is Kind.DOCUMENT:
+            text = conversion.long_text(
+                self._given(self.mapping.fields[name], row), self._how, name
+            )
+            return {"text": text}
+        raise error
 
     def _value(self, name: str, row: Row) -> Any:
         field, mapped = self.mapping.entity.fields[name], self.mapping.fields[name]
         given = self._given(mapped, row)
-        if given is None or (isinstance(given, str) and not given.strip()):
-            if "" not in mapped.values:
-                given = mapped.default
+        is_empty = given is None or (isinstance(given, str) and not given.strip())
+        if is_empty and "" not in mapped.values:
+            given = mapped.default
         if given is None:
             return None
         return self._converted(field, mapped, given)
+
+    @property
+    def _how(self) -> Reading:
+        return Reading(repair=self.repair)
 
     def _given(self, mapped: FieldMapping, row: Row) -> Any:
         if len(mapped.columns) == 1:

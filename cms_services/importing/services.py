@@ -64,14 +64,15 @@ class ServiceStore:
     known: Known
     repair: bool
 
-    def prepared(self, values: Values, row: Row) -> Prepared:
-        notes: list[str] = []
+    def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
         service_id = values.pop("id")
         values["user_id"] = self._owner(values.pop("owner_id", None))
         values["service_id"] = values.get("service_id") or service_id
         values["project_id"] = self._project(values, notes)
         kind = ServiceType(values["type"])
         family = FAMILY_OF_TYPE[kind]
+        if values.pop("deleted", None):
+            values["status"] = Status.CANCELLED
         values["status"] = _fitting_status(family, values.get("status"), notes)
         values["icon"] = values.get("icon") or DEFAULT_ICONS[kind]
         values["description"] = values.get("description") or ""
@@ -113,7 +114,7 @@ class ServiceStore:
         return found
 
     def create(self, new: Prepared) -> None:
-        values = {"start_date": now()} | new.values
+        values: Values = {"start_date": now()} | new.values
         configuration, tags = values.pop("config", {}), values.pop("tags", [])
         same_number = select(SERVICES.c.id).where(SERVICES.c.service_id == values["service_id"])
         if other := db.session.scalar(same_number):

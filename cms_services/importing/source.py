@@ -136,7 +136,7 @@ class Source:
     def missing(self, of: SourceTable, key: Sequence[str], wanted: Sequence[Key]) -> set[Key]:
         """Which of some keys have no row any more."""
         gone = set(wanted)
-        columns = [column(name) for name in key]
+        columns: list[Any] = [column(name) for name in key]
         with self.engine.connect() as connection:
             for start in range(0, len(wanted), _KEYS_AT_ONCE):
                 some = wanted[start : start + _KEYS_AT_ONCE]
@@ -172,14 +172,14 @@ class Source:
         columns = {}
         for each in reflected.columns:
             refers = next((key.target_fullname.rsplit(".", 1) for key in each.foreign_keys), None)
-            columns[each.name] = SourceColumn(
-                each.name,
+            columns[str(each.name)] = SourceColumn(
+                str(each.name),
                 str(each.type.compile(self.engine.dialect)).lower(),
                 isinstance(each.type, TIMESTAMP) and self.engine.dialect.name == "mysql",
                 tuple(each.type.enums) if isinstance(each.type, Enum) else (),
                 (refers[0], refers[1]) if refers else None,
             )
-        return SourceTable(name, columns, tuple(each.name for each in reflected.primary_key))
+        return SourceTable(name, columns, tuple(str(each.name) for each in reflected.primary_key))
 
 
 @contextmanager

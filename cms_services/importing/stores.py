@@ -75,10 +75,11 @@ class Prepared:
 class Store(Protocol):
     """How rows of one entity are brought into our database, in the caller's transaction."""
 
-    mapping: EntityMapping
+    @property
+    def mapping(self) -> EntityMapping: ...
 
-    def prepared(self, values: Values, row: Row) -> Prepared:
-        """Raises Refused."""
+    def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
+        """The row as it would be here; `notes` say what of it was not read. Raises Refused."""
 
     def here(self, wanted: Mapping[str, Values]) -> dict[str, Values]:
         """Of rows by their ids those that are here, with the same fields as in `wanted`."""
