@@ -221,16 +221,16 @@ def _judged(
             return 0.99, f"refers to {column.refers_to[0]}"
         return 0.0, ""
     confidence, why = _by_name(field, column.name, prefix)
+    # Values alone tell only what looks like nothing else.
+    tells_alone = field.kind is Kind.PASSWORD or (entity.name == "users" and field.name == "email")
+    if confidence == 0.0 and not tells_alone:
+        return 0.0, ""
     values = [row[column.name] for row in rows if row[column.name] not in (None, "", b"")]
     fitting, told = _by_values(entity, field, column, values)
     if fitting is None:
         return confidence * 0.95, why
     if confidence == 0.0:
-        # Values alone tell only what looks like nothing else.
-        alone = fitting >= 0.8 and (
-            field.kind is Kind.PASSWORD or (entity.name == "users" and field.name == "email")
-        )
-        return (0.85, told) if alone else (0.0, "")
+        return (0.85, told) if fitting >= 0.8 else (0.0, "")
     if fitting < 0.5:
         return confidence * 0.4, why
     return min(1.0, confidence * (0.9 + 0.1 * fitting)), f"{why}; {told}" if told else why

@@ -123,11 +123,10 @@ class ServiceStore:
         if service.status == Status.CANCELLED and service.cancelled_at is None:
             service.cancelled_at = now()
         put_tags(service, tags)
-        if "updated_at" in new.unseen:
-            service.updated_at = new.unseen["updated_at"]
         db.session.add(service)
         db.session.flush()
         store_configuration(IMPORTER, service, configuration)
+        _keep_time(service, new.unseen)
         note_change(IMPORTER, service, EventType.SERVICE_CREATED, {"after": described(service)})
 
     def change(self, target_id: str, changes: Values, unseen: Values) -> None:
@@ -142,14 +141,13 @@ class ServiceStore:
             service.cancelled_at = (unseen.get("cancelled_at") or now()) if ended else None
         if tags is not None:
             put_tags(service, tags)
-        if unseen.get("updated_at"):
-            service.updated_at = unseen["updated_at"]
         db.session.flush()
         if "project_id" in changes:
             db.session.refresh(service, ["project"])
         if configuration is not None:
             # The old database knows nothing of who takes values here.
             store_configuration(IMPORTER, service, configuration, allow_breaking=True)
+        _keep_time(service, unseen)
         _note(service, before, was)
 
     def is_renewed(self, target_id: str, name: str) -> bool:
@@ -274,6 +272,13 @@ def _kept_value(value: Any, how: Reading) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return conversion.text(value, how)
+
+
+def _keep_time(service: Service, unseen: Values) -> None:
+    """Last of all, since storing a configuration is a change of now."""
+    if "updated_at" in unseen:
+        service.updated_at = unseen["updated_at"]
+        db.session.flush()
 
 
 def _note(service: Service, before: dict[str, Any], was: Status) -> None:

@@ -24,7 +24,6 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NoSuchTableError
-from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TIMESTAMP, Enum
 
 from cms_services.database import sqlalchemy_url
@@ -218,7 +217,7 @@ def _engine(url: str) -> Engine:
         options |= {"read_timeout": _READ_SECONDS, "charset": "utf8mb4"}
     if kind == "sqlite":
         options = {"timeout": _CONNECT_SECONDS}
-    engine = create_engine(full, connect_args=options, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(full, connect_args=options, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
