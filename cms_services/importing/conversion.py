@@ -11,7 +11,7 @@ from typing import Any
 
 from ftfy import TextFixerConfig, fix_encoding
 
-from cms_services.importing.php_values import from_php
+from cms_services.php.serialized import Unreadable, unserialize, with_lists
 
 # What was decoded wrongly is decoded again, and nothing else: quotation marks, ligatures and widths
 # stay as people wrote them, and a character that is lost is not guessed.
@@ -159,7 +159,7 @@ def structure(value: Any, how: Reading, field: str) -> Any:
     one of them and is broken.
     """
     if isinstance(value, dict | list):
-        return _repaired_within(value) if how.repair else value
+        return _within(value, how)
     raw = bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
     found = text(value, replace(how, repair=False))
     if found is None or found.strip() in ("", "null", "N;"):
@@ -171,8 +171,7 @@ def structure(value: Any, how: Reading, field: str) -> Any:
         parsed = _php_value(raw, found, how, field)
     else:
         return repaired(stripped) if how.repair else stripped
-    # json.loads takes NaN and endless numbers, which no document of ours can hold.
-    return _repaired_within(parsed) if how.repair else parsed
+    return _within(parsed, how)
 
 
 def text_list(value: Any, how: Reading, field: str) -> list[str] | None:
@@ -235,18 +234,26 @@ def repaired(given: str) -> str:
     return given if given.isascii() else fix_encoding(given, _ENCODING_ONLY)
 
 
-def _repaired_within(value: Any) -> Any:
+def _within(value: Any, how: Reading) -> Any:
+    """The value with what no document of ours can hold spelled otherwise."""
     if isinstance(value, str):
-        return repaired(value).replace("\x00", "")
+        if any("\ud800" <= each <= "\udfff" for each in value):
+            # Bytes of PHP's that are no UTF-8, or half a pair of JSON's.
+            raw = value.encode("utf-8", "surrogateescape" if _is_of_bytes(value) else "replace")
+            value = _decoded(raw)
+        return (repaired(value) if how.repair else value).replace("\x00", "")
     if isinstance(value, dict):
-        return {repaired(str(name)): _repaired_within(each) for name, each in value.items()}
+        return {str(_within(str(name), how)): _within(each, how) for name, each in value.items()}
     if isinstance(value, list):
-        return [_repaired_within(each) for each in value]
+        return [_within(each, how) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, Decimal):
-        return float(value)
-    return value
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _is_of_bytes(value: str) -> bool:
+    surrogates = (each for each in value if "\ud800" <= each <= "\udfff")
+    return all("\udc80" <= each <= "\udcff" for each in surrogates)
 
 
 def _decoded(value: bytes) -> str:
@@ -279,8 +286,8 @@ def _php_value(raw: bytes | None, found: str, how: Reading, field: str) -> Any:
     candidates.append(found.encode("cp1252", errors="replace"))
     for candidate in candidates:
         try:
-            return from_php(candidate)
-        except ValueError as error:
+            return with_lists(unserialize(candidate))
+        except Unreadable as error:
             problem = error
     raise Refused(f"{field}: is not what PHP's serialize() writes ({problem}).")
 

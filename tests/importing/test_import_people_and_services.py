@@ -1,4 +1,4 @@
-"""`cms-services import` from the old CMS into each database: what comes over, and how it is here."""
+"""An import of the whole old CMS: what comes over, and how it is here."""
 
 import json
 from pathlib import Path
