@@ -33,6 +33,7 @@ _NO = frozenset({"0", "n", "no", "f", "false", "off", "nein", "\x00", "", "disab
 _ZERO_DATE = re.compile(r"0000-00-00|0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00")
 _EPOCH_SECONDS = re.compile(r"-?\d{9,10}(?:\.\d+)?|\d{13}")
 _LAST_OF_SECONDS = 10**11
+_EARLIEST_YEAR = 1970
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d+)?|[.,]\d+)(?:[eE][-+]?\d+)?")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:([.,' \u00a0])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 _LIST_SEPARATORS = re.compile(r"[\r\n]+|\s*[,;|]\s*")
@@ -127,7 +128,9 @@ def number(value: Any, how: Reading, field: str) -> float | None:
 
 
 def moment(value: Any, how: Reading, field: str, *, is_utc: bool = False) -> datetime | None:
-    """A time in UTC; None for null and for zero dates. Numbers are seconds since 1970.
+    """A time in UTC; None for null, zero dates and years before computers counted from 1970.
+
+    Numbers are seconds since then, or milliseconds.
 
     Raises Refused for what is no time.
     """
@@ -143,13 +146,15 @@ def moment(value: Any, how: Reading, field: str, *, is_utc: bool = False) -> dat
         return None
     if not isinstance(value, datetime):
         raise Refused(f"{field}: {value!r} is no time.")
+    if value.year < _EARLIEST_YEAR:
+        return None
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC if is_utc else how.zone)
     try:
-        found = value.astimezone(UTC)
+        found: datetime = value.astimezone(UTC)
     except OverflowError as error:
         raise Refused(f"{field}: {value!r} is no time that is kept.") from error
-    return found if found.year >= 1970 else None
+    return found
 
 
 def structure(value: Any, how: Reading, field: str) -> Any:

@@ -268,7 +268,7 @@ def _by_values(
     if field.kind is Kind.NUMBER:
         return _share(values, _is_number, "are numbers")
     if field.kind is Kind.BOOLEAN:
-        return _share(values, _is_boolean, "say yes or no")
+        return _share(values, _is_like_boolean, "say yes or no")
     if field.kind is Kind.WORD:
         known = {word for words in field.words.values() for word in words}
         if field.name == "role" and "admin" in _spelled(column.name):
@@ -389,7 +389,11 @@ def _is_boolean(value: Any) -> bool:
     try:
         return conversion.boolean(value, Reading(), "") is not None
     except Refused:
-        return _plain(value) in _NEVER
+        return False
+
+
+def _is_like_boolean(value: Any) -> bool:
+    return _is_boolean(value) or _plain(value) in _NEVER
 
 
 def _is_object(value: Any) -> bool:
