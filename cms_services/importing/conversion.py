@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -53,6 +53,9 @@ class Reading:
     repair: bool = True
 
 
+_AS_IT_IS = Reading(repair=False)
+
+
 def text(value: Any, how: Reading) -> str | None:
     """A text without the padding of CHAR columns; None for null."""
     if value is None:
@@ -88,13 +91,18 @@ def long_text(value: Any, how: Reading, field: str) -> str | None:
     return None if found is None else found.replace("\x00", "")
 
 
+def unchanged_text(value: Any, how: Reading, field: str) -> str:
+    """A text that is what it is to the letter: a hash."""
+    return (text(value, _AS_IT_IS) or "").strip()
+
+
 def identifier(value: Any, how: Reading, field: str) -> str | None:
     """A key as the text that it is kept as: 7, 7.0 and "7 " are all 7; 0 and "" are none."""
     if isinstance(value, bytes) and _is_binary(value):
         return value.hex()
     if isinstance(value, Decimal) and value == value.to_integral_value():
         value = int(value)
-    found = short_text(value, replace(how, repair=False), field)
+    found = short_text(value, _AS_IT_IS, field)
     return None if found in (None, "", "0") else found
 
 
@@ -166,7 +174,7 @@ def structure(value: Any, how: Reading, field: str) -> Any:
     if isinstance(value, dict | list):
         return _within(value, how)
     raw = bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
-    found = text(value, replace(how, repair=False))
+    found = text(value, _AS_IT_IS)
     if found is None or found.strip() in ("", "null", "N;"):
         return None
     stripped = found.strip()

@@ -1,6 +1,6 @@
 """Rows of an old table as values of our fields, by the mapping."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,33 +89,31 @@ class Reader:
 
     def _converted(self, field: Field, mapped: FieldMapping, given: Any) -> Any:
         how, name = self.zones[field.name], field.name
-        match field.kind:
-            case Kind.IDENTIFIER:
-                return conversion.identifier(given, how, name)
-            case Kind.SHORT_TEXT:
-                return conversion.short_text(given, how, name)
-            case Kind.LONG_TEXT:
-                return conversion.long_text(given, how, name)
-            case Kind.PASSWORD:
-                return (conversion.text(given, Reading(repair=False)) or "").strip()
-            case Kind.BOOLEAN:
-                plain = conversion.text(given, how) if mapped.values else None
-                if plain is not None:
-                    given = mapped.values.get(plain.strip().lower(), mapped.otherwise or given)
-                return conversion.boolean(given, how, name)
-            case Kind.MOMENT:
-                is_utc = any(self.table.columns[each].is_utc for each in mapped.columns)
-                return conversion.moment(given, how, name, is_utc=is_utc)
-            case Kind.NUMBER:
-                return conversion.number(given, how, name)
-            case Kind.WORD:
-                try:
-                    return conversion.word(given, how, name, field.words, mapped.values)
-                except Refused:
-                    if mapped.otherwise is None:
-                        raise
-                    return mapped.otherwise
-            case Kind.TEXTS:
-                return conversion.text_list(given, how, name)
-            case Kind.DOCUMENT:
-                return conversion.document(given, how, name)
+        convert = _CONVERSIONS.get(field.kind)
+        if convert is not None:
+            return convert(given, how, name)
+        if field.kind is Kind.MOMENT:
+            is_utc = any(self.table.columns[each].is_utc for each in mapped.columns)
+            return conversion.moment(given, how, name, is_utc=is_utc)
+        if field.kind is Kind.BOOLEAN:
+            plain = conversion.text(given, how) if mapped.values else None
+            if plain is not None:
+                given = mapped.values.get(plain.strip().lower(), mapped.otherwise or given)
+            return conversion.boolean(given, how, name)
+        try:
+            return conversion.word(given, how, name, field.words, mapped.values)
+        except Refused:
+            if mapped.otherwise is None:
+                raise
+            return mapped.otherwise
+
+
+_CONVERSIONS: dict[Kind, Callable[[Any, Reading, str], Any]] = {
+    Kind.IDENTIFIER: conversion.identifier,
+    Kind.SHORT_TEXT: conversion.short_text,
+    Kind.LONG_TEXT: conversion.long_text,
+    Kind.PASSWORD: conversion.unchanged_text,
+    Kind.NUMBER: conversion.number,
+    Kind.TEXTS: conversion.text_list,
+    Kind.DOCUMENT: conversion.document,
+}

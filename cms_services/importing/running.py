@@ -29,7 +29,8 @@ from cms_services.importing.stores import IMPORTER, Known, Store
 from cms_services.vocabulary import EventType
 
 _ROWS_OF_PAGE = 200
-_ROWS_OF_STREAM_PAGE = 1000
+# So many that each of several services gets whole blocks of log entries out of it.
+_ROWS_OF_STREAM_PAGE = 2500
 # Rows that become visible behind a later one were written by slower transactions. So many rows
 # before the last one are looked at again.
 _LOOK_BACK = 500

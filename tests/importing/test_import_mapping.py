@@ -37,13 +37,13 @@ PLANNED = (
 # As nobody planned it.
 ODD = (
     "CREATE TABLE kunden (kd_nr INT PRIMARY KEY, kd_mail VARCHAR(99), kd_kennwort VARCHAR(99),"
-    " kd_status VARCHAR(20), kd_created VARCHAR(30), kd_UserType TINYINT)",
+    " kd_status VARCHAR(20), kd_created VARCHAR(30), kd_UserType VARCHAR(9))",
     "CREATE TABLE dienste (di_id INT PRIMARY KEY, di_owner INT REFERENCES kunden(kd_nr),"
     " di_titel VARCHAR(99), di_bezeichnung VARCHAR(99), di_kind VARCHAR(20), di_state TINYINT,"
     " di_settings TEXT, di_price VARCHAR(20), di_remark TEXT,"
     " FOREIGN KEY (di_owner) REFERENCES kunden(kd_nr))",
-    "INSERT INTO kunden VALUES (1, 'a@example.com', REPEAT('a', 32), 'active', '31.12.2015', 9),"
-    " (2, 'b@example.com', REPEAT('b', 32), 'banned', '01.02.2016', 1)",
+    "INSERT INTO kunden VALUES (1, 'a@example.com', REPEAT('a', 32), 'active', '31.12.2015', 'boss'),"
+    " (2, 'b@example.com', REPEAT('b', 32), 'banned', '01.02.2016', 'admin')",
     "INSERT INTO dienste VALUES (5, 1, 'T', 'Shop', 'webspace', 1, '', '9,99 EUR', 'x'),"
     " (6, 2, 'T', 'Cron', 'worker', 0, '', '0', 'y')",
 )
@@ -109,7 +109,7 @@ class TestProposal:
             found = written(run_import(app, database, "--write-map", str(path)), path)
         users, services = found["users"], found["services"]
         assert users["fields"]["password_hash"] == "kd_kennwort"
-        assert users["fields"]["active"] == {"column": "kd_status", "values": {"banned": "false"}}
+        assert users["fields"]["active"] == {"column": "kd_status", "values": {"banned": False}}
         assert users["fields"]["created_at"] == {"column": "kd_created", "format": "%d.%m.%Y"}
         assert users["fields"]["role"] == {"column": "kd_UserType", "otherwise": "user"}
         assert services["fields"]["owner_id"] == "di_owner"
@@ -122,7 +122,7 @@ class TestProposal:
             "values": {"0": "inactive", "1": "active"},
         }
         assert set(services["keep"]) >= {"di_price", "di_remark"}
-        assert "nobody knows what these mean: '1', '9'" in path.read_text(encoding="utf-8")
+        assert "nobody knows what these mean: 'boss'" in path.read_text(encoding="utf-8")
 
     def test_each_guess_tells_how_sure_it_is_and_why(self, old: OldDatabase) -> None:
         with opened_source(old.url) as source:

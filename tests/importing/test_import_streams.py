@@ -221,7 +221,7 @@ class TestKilled:
         old.run("DELETE FROM service_log")
         add_log_rows(old, 30_000)
         with self.importing(tmp_path, database_url, old) as command:
-            eventually(lambda: entries_here(app) >= 1000, "some rows are here", 120)
+            eventually(lambda: entries_here(app) >= 2500, "some rows are here", 120)
             command.signal_group(signal.SIGINT)
             assert command.process.wait(60) == 1
             assert "It was stopped. Run it again to go on." in command.stdout
