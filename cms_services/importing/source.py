@@ -10,8 +10,10 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
+    String,
     Table,
     and_,
+    cast,
     column,
     create_engine,
     event,
@@ -86,7 +88,8 @@ class Source:
     _tables: dict[str, SourceTable] = field(default_factory=dict)
 
     def table_names(self) -> list[str]:
-        return sorted(inspect(self.engine).get_table_names())
+        with _reading(self.engine) as connection:
+            return sorted(inspect(connection).get_table_names())
 
     def table(self, name: str) -> SourceTable:
         """Raises SourceError where there is none."""
@@ -95,7 +98,7 @@ class Source:
         return self._tables[name]
 
     def count(self, name: str) -> int:
-        with self.engine.connect() as connection:
+        with _reading(self.engine) as connection:
             return connection.scalar(select(func.count()).select_from(table(name))) or 0
 
     def pages(
@@ -111,7 +114,7 @@ class Source:
         Each page is a short statement of its own, so that no transaction stays open in the old
         database, whatever takes long here.
         """
-        with self.engine.connect() as connection:
+        with _reading(self.engine) as connection:
             while page := self._page(connection, of, key, columns, size, after):
                 yield page
                 if len(page) < size:
@@ -121,7 +124,7 @@ class Source:
     def sample(self, of: SourceTable, size: int) -> list[Row]:
         """Some rows, whichever come first."""
         names = list(of.columns)
-        with self.engine.connect() as connection:
+        with _reading(self.engine) as connection:
             rows = connection.execute(_selected(of, names).limit(size)).all()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -129,14 +132,17 @@ class Source:
         """The different values of a column among its first rows; at most so many."""
         first = _selected(of, [name]).limit(10_000).subquery()
         query = select(first.c[name]).distinct().limit(most)
-        with self.engine.connect() as connection:
+        with _reading(self.engine) as connection:
             return list(connection.scalars(query))
 
     def missing(self, of: SourceTable, key: Sequence[str], wanted: Sequence[Key]) -> set[Key]:
         """Which of some keys have no row any more."""
         gone = set(wanted)
         columns: list[Any] = [column(name) for name in key]
-        with self.engine.connect() as connection:
+        if self.engine.dialect.name == "postgresql":
+            # It compares no number with a text.
+            columns = [cast(each, String) for each in columns]
+        with _reading(self.engine) as connection:
             for start in range(0, len(wanted), _KEYS_AT_ONCE):
                 some = wanted[start : start + _KEYS_AT_ONCE]
                 query = (
@@ -165,7 +171,8 @@ class Source:
 
     def _described(self, name: str) -> SourceTable:
         try:
-            reflected = Table(name, MetaData(), autoload_with=self.engine, resolve_fks=False)
+            with _reading(self.engine) as connection:
+                reflected = Table(name, MetaData(), autoload_with=connection, resolve_fks=False)
         except NoSuchTableError as error:
             raise SourceError(f"The old database has no table {name!r}.") from error
         columns = {}
@@ -186,17 +193,23 @@ def opened_source(url: str, name: str | None = None) -> Iterator[Source]:
     """The old database of a URL, in sessions that refuse every change. Raises SourceError."""
     engine = _engine(url)
     try:
-        with engine.connect():
+        with _reading(engine):
             pass
         yield Source(engine, name or _name_of(engine))
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    """A connection to the old database, whose errors tell of it and not of ours."""
+    try:
+        with engine.connect() as connection:
+            yield connection
     except DBAPIError as error:
-        if error.statement is not None and not error.connection_invalidated:
-            raise
         shown = engine.url.set(query={}).render_as_string(hide_password=True)
         told = str(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
         raise SourceError(f"{shown} can't be read ({told.partition(chr(10))[0]}).") from error
-    finally:
-        engine.dispose()
 
 
 def key_of(row: Row, key: Sequence[str]) -> Key:

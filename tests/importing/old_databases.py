@@ -31,7 +31,8 @@ class OldDatabase:
         engine = create_engine(url, **engine_options(url))
         try:
             with engine.begin() as connection:
-                connection.exec_driver_sql("SET SESSION sql_mode = ''")
+                if engine.dialect.name == "mysql":
+                    connection.exec_driver_sql("SET SESSION sql_mode = ''")
                 for statement in statements:
                     connection.exec_driver_sql(statement)
         finally:

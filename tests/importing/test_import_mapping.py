@@ -8,9 +8,12 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
+from cms_services.catalogue.models import Service
+from cms_services.extensions import db
 from cms_services.importing.mapping import MappingError, read_mapping
 from cms_services.importing.proposing import propose
 from cms_services.importing.source import opened_source
+from tests.databases import fresh_server_database
 from tests.importing.old_databases import OldDatabase, counts, old_database, run_import
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -42,7 +45,8 @@ ODD = (
     " di_titel VARCHAR(99), di_bezeichnung VARCHAR(99), di_kind VARCHAR(20), di_state TINYINT,"
     " di_settings TEXT, di_price VARCHAR(20), di_remark TEXT,"
     " FOREIGN KEY (di_owner) REFERENCES kunden(kd_nr))",
-    "INSERT INTO kunden VALUES (1, 'a@example.com', REPEAT('a', 32), 'active', '31.12.2015', 'boss'),"
+    "INSERT INTO kunden VALUES"
+    " (1, 'a@example.com', REPEAT('a', 32), 'active', '31.12.2015', 'boss'),"
     " (2, 'b@example.com', REPEAT('b', 32), 'banned', '01.02.2016', 'admin')",
     "INSERT INTO dienste VALUES (5, 1, 'T', 'Shop', 'webspace', 1, '', '9,99 EUR', 'x'),"
     " (6, 2, 'T', 'Cron', 'worker', 0, '', '0', 'y')",
@@ -173,6 +177,38 @@ class TestSource:
         assert done.exit_code == 2
         assert told in done.stderr
         assert "secret" not in done.stderr
+
+
+PORTABLE = (
+    "CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(99), created_at TIMESTAMP)",
+    "CREATE TABLE services (id INTEGER PRIMARY KEY, user_id INTEGER, name VARCHAR(99),"
+    " type VARCHAR(20), config TEXT)",
+    "INSERT INTO users VALUES (3, 'ann@example.com', '2020-07-01 12:00:00')",
+    "INSERT INTO services VALUES (4, 3, 'One', 'api', 'a:1:{s:4:\"port\";i:80;}'),"
+    " (5, 3, 'Two', 'data', '')",
+)
+
+
+class TestOtherSources:
+    @on_sqlite
+    @pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+    def test_they_are_read_too_and_gone_rows_are_told(
+        self, app: Flask, tmp_path: Path, worker_id: str, kind: str
+    ) -> None:
+        url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
+        if kind == "postgresql":
+            url = fresh_server_database(kind, f"cms_old_{worker_id}")
+        source = OldDatabase(url)
+        source.run(*PORTABLE)
+        first = run_import(app, source, "--json")
+        assert first.exit_code == 0, first.output
+        assert counts(first, "services") == {"read": 2, "taken": 2, "here": 2}
+        source.run("DELETE FROM services WHERE id = 5", "UPDATE services SET name = 'First'")
+        second = run_import(app, source, "--json")
+        assert counts(second, "services") == {"read": 1, "updated": 1, "gone": 1, "here": 1}
+        with app.app_context():
+            service = db.session.get_one(Service, "4")
+            assert (service.name, service.config) == ("First", {"port": 80})
 
 
 GOOD = """

@@ -14,9 +14,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from cms_services.commands.importing import Lines
 from cms_services.extensions import db
+from cms_services.importing.mapping import read_mapping
 from cms_services.importing.models import ImportPosition
+from cms_services.importing.proposing import propose
+from cms_services.importing.running import AnotherRun, Import, Options
+from cms_services.importing.source import opened_source
 from cms_services.monitoring.logs.models import LogEntry
+from cms_services.monitoring.metrics.models import MetricRollup
 from tests.importing.old_databases import OldDatabase, counts, report_of, run_import
 from tests.importing.test_import_people_and_services import findings, sign_in
 from tests.people import data_of
@@ -115,6 +121,32 @@ class TestLogs:
             each for key, each in findings(listed, "rejected").items() if "service_log" in key
         ]
         assert reason.startswith("timestamp: Takes a time")
+
+
+class TestTwoAtOnce:
+    @on_sqlite
+    def test_the_second_one_to_move_on_ends_and_nothing_doubles(
+        self, app: Flask, old: OldDatabase
+    ) -> None:
+        class Meanwhile(Lines):
+            """Somebody who starts another import while metrics are taken."""
+
+            entity = ""
+
+            def begin(self, entity: str, table: str, rows: int) -> None:
+                self.entity = entity
+
+            def advance(self, rows: int) -> None:
+                if self.entity == "metrics":
+                    Import(source, mapped, Options(), lambda _: None, Lines()).run()
+
+        with app.app_context(), opened_source(old.url) as source:
+            mapped = read_mapping(propose(source).as_yaml())
+            outer = Import(source, mapped, Options(), lambda _: None, Meanwhile())
+            with pytest.raises(AnotherRun):
+                outer.run()
+            rolled_up = select(func.sum(MetricRollup.count)).where(MetricRollup.step == 86_400)
+            assert db.session.scalar(rolled_up) == 13
 
 
 class TestMetrics:
