@@ -1,6 +1,6 @@
 """what was taken from an old database
 
-Revision: 0009, after 0007
+Revision: 0009, after 0008
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from cms_services.database import DOCUMENT, IDENTIFIER, WORD, Moment
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
