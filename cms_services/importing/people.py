@@ -23,7 +23,6 @@ from cms_services.errors import ValidationFailed
 from cms_services.events.outbox import emit
 from cms_services.extensions import db
 from cms_services.importing.conversion import Refused
-from cms_services.importing.mapping import EntityMapping
 from cms_services.importing.source import Row
 from cms_services.importing.stores import (
     IMPORTER,
@@ -47,7 +46,6 @@ _PASSWORD_EVENTS = (EventType.PASSWORD_CHANGED, EventType.PASSWORD_RESET)
 
 @dataclass(frozen=True)
 class UserStore:
-    mapping: EntityMapping
     known: Known
 
     def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
@@ -120,7 +118,6 @@ class UserStore:
 
 @dataclass(frozen=True)
 class ProjectStore:
-    mapping: EntityMapping
     known: Known
 
     def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
@@ -190,7 +187,6 @@ class ProjectStore:
 
 @dataclass(frozen=True)
 class MemberStore:
-    mapping: EntityMapping
     known: Known
 
     def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from cms_services.audit.trail import record
 from cms_services.database import begin_writing
@@ -35,6 +36,7 @@ _ROWS_OF_STREAM_PAGE = 2500
 # before the last one are looked at again.
 _LOOK_BACK = 500
 _GONE_AT_ONCE = 500
+_ANOTHER = "Another import from this database is at work; let it end first."
 
 
 class AnotherRun(Exception):
@@ -184,7 +186,7 @@ class Import:
             self._tell_gone(reader, key, "It is no longer there; here it is as it was.")
         elif row.digests:
             ended = store.end(target_id)
-            # What comes back there is then a conflict with what is here.
+            # So that it is told once, and comes back here when it comes back there.
             row.digests = {}
             tally.gone += not ended
             tally.updated += ended
@@ -215,7 +217,8 @@ class Import:
         anew = entity == "logs" and state["finished"] and not only_new
         # The last rows that were read, in their order; they are looked at again for others between.
         recent = [] if anew else list(state["recent"])
-        seen = {KEY_SEPARATOR.join(map(str, key)) for key in recent}
+        window = recent[:1]
+        seen = {KEY_SEPARATOR.join(map(str, key)): key for key in recent[1:]}
         finished = state["finished"] and not anew
         kept = None if only_new and entity == "logs" else tally
         for page in self.source.pages(
@@ -225,10 +228,11 @@ class Import:
             _ROWS_OF_STREAM_PAGE,
             tuple(recent[0]) if recent else None,
         ):
-            fresh = [row for row in page if reader.key(row) not in seen]
-            window = recent[:1] if seen else recent
-            recent = [*window, *(_kept_key(row, reader) for row in page)][-_LOOK_BACK:]
-            seen = set()
+            fresh = [row for row in page if seen.pop(reader.key(row), None) is None]
+            window = [*window, *(_kept_key(row, reader) for row in page)][-_LOOK_BACK:]
+            # With those that are still to come, unless this page is the last one.
+            to_come = seen.values() if len(page) == _ROWS_OF_STREAM_PAGE else ()
+            recent = [*window, *to_come]
             self._begin()
             if fresh:
                 rows.take(fresh)
@@ -264,15 +268,19 @@ class Import:
         )
         stored = None if position is None else position.state
         if stored is not None and stored.get("moves") != state.get("moves"):
-            raise AnotherRun("Another import from this database is at work; let it end first.")
+            raise AnotherRun(_ANOTHER)
         state["moves"] = state.get("moves", 0) + 1
         state["recent"], state["finished"] = recent, finished
         if tally is not None:
             state["tally"] = tally.as_json()
         if position is None:
-            position = ImportPosition(source=self.source.name, entity=entity, state={})
+            position = ImportPosition(source=self.source.name, entity=entity)
             db.session.add(position)
         position.state = dict(state)
+        try:
+            db.session.flush()
+        except IntegrityError as error:
+            raise AnotherRun(_ANOTHER) from error
 
     def _begin(self) -> None:
         if not db.session().in_transaction():
@@ -309,11 +317,11 @@ def _store_of(reader: Reader, known: Known) -> Store:
     mapping = reader.mapping
     match mapping.entity.name:
         case "users":
-            return UserStore(mapping, known)
+            return UserStore(known)
         case "projects":
-            return ProjectStore(mapping, known)
+            return ProjectStore(known)
         case "members":
-            return MemberStore(mapping, known)
+            return MemberStore(known)
     return ServiceStore(mapping, known, reader.repair)
 
 

@@ -10,7 +10,6 @@ from cms_services.accounts.models import User
 from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
 from cms_services.extensions import db
-from cms_services.importing.mapping import EntityMapping
 from cms_services.importing.source import Row
 from cms_services.projects.models import Project
 from cms_services.vocabulary import Role
@@ -74,9 +73,6 @@ class Prepared:
 
 class Store(Protocol):
     """How rows of one entity are brought into our database, in the caller's transaction."""
-
-    @property
-    def mapping(self) -> EntityMapping: ...
 
     def prepared(self, values: Values, row: Row, notes: list[str]) -> Prepared:
         """The row as it would be here; `notes` say what of it was not read. Raises Refused."""
