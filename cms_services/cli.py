@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cms_services.commands.audit import audit_group
 from cms_services.commands.cutover import cutover_group
+from cms_services.commands.importing import import_command
 from cms_services.commands.keys import keys_group
 from cms_services.commands.legacy import legacy_group
 from cms_services.commands.permissions import permissions_command
@@ -28,6 +29,7 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(worker_command)
     app.cli.add_command(demo_command)
     app.cli.add_command(audit_group)
+    app.cli.add_command(import_command)
     app.cli.add_command(keys_group)
     app.cli.add_command(cutover_group)
     app.cli.add_command(legacy_group)

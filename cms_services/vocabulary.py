@@ -280,6 +280,7 @@ class EventType(StrEnum):
     INGEST_TOKEN_CREATED = "ingest_token.created"  # noqa: S105 - the name of an event
     INGEST_TOKEN_REVOKED = "ingest_token.revoked"  # noqa: S105 - the name of an event
     KEYS_ROTATED = "keys.rotated"
+    DATA_IMPORTED = "data.imported"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
 

@@ -52,6 +52,7 @@ _ACTIONS: dict[str, LazyString] = {
     EventType.INGEST_TOKEN_CREATED: _("Ingest token made"),
     EventType.INGEST_TOKEN_REVOKED: _("Ingest token revoked"),
     EventType.KEYS_ROTATED: _("Keys rotated"),
+    EventType.DATA_IMPORTED: _("Data imported"),
     EventType.TOKEN_CREATED: _("Personal token made"),
     EventType.TOKEN_REVOKED: _("Personal token revoked"),
 }

@@ -129,7 +129,7 @@ def create_service(actor: Actor, new: NewService) -> Service:
     db.session.add(service)
     _flush()
     _configure(actor, service, _first_configuration(new))
-    note_change(actor, service, EventType.SERVICE_CREATED, {"after": _shown(service)})
+    note_change(actor, service, EventType.SERVICE_CREATED, {"after": described(service)})
     return service
 
 
@@ -157,7 +157,7 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     if not changes:
         return service
     require_not_cancelled(service)
-    before = _shown(service)
+    before = described(service)
     if "type" in changes:
         _change_type(service, ServiceType(changes["type"]))
     if "project" in changes and changes["project"] != service.project_name:
@@ -174,7 +174,7 @@ def update_service(actor: Actor, service: Service, changes: dict[str, Any]) -> S
     if "configuration" in changes:
         _configure(actor, service, changes["configuration"])
     _flush()
-    after = _shown(service)
+    after = described(service)
     if after != before:
         changed = [name for name in after if after[name] != before[name]]
         note_change(
@@ -289,7 +289,7 @@ def _flush() -> None:
         ) from error
 
 
-def _shown(service: Service) -> dict[str, Any]:
+def described(service: Service) -> dict[str, Any]:
     """What the audit trail keeps of a service: everything of it but secrets."""
     shown: dict[str, Any] = {name: getattr(service, name) for name in _PLAIN_FIELDS}
     for name in ("start_date", "next_billing_date"):

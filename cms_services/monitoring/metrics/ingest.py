@@ -1,7 +1,7 @@
 """Storing the samples that services send, and rolling them up in the same transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Table, bindparam, insert, select
 
@@ -60,15 +60,22 @@ def add_samples(
     return stored
 
 
-def store_samples(service_id: str, samples: Sequence[NewSample], *, distinct: bool) -> Stored:
+def store_samples(
+    service_id: str,
+    samples: Sequence[NewSample],
+    *,
+    distinct: bool,
+    oldest_age: timedelta | None = None,
+) -> Stored:
     """Store samples of the service with this row id, and roll them up.
 
     `distinct` samples are told by series and time, so that a repeated one is dropped, as accepted;
-    others each count. Concurrent batches of a service wait for each other.
+    others each count. Concurrent batches of a service wait for each other. With `oldest_age` older
+    ones are taken too than samples are kept for, and are rolled up alone.
     """
     settings = current_settings()
     heard_since = now() - settings.metric_sample_retention
-    good, rejected = judged(samples, settings.metric_sample_retention)
+    good, rejected = judged(samples, oldest_age or settings.metric_sample_retention)
     if not good:
         return Stored(0, rejected)
     connection = db.session.connection()
@@ -94,6 +101,7 @@ def store_samples(service_id: str, samples: Sequence[NewSample], *, distinct: bo
         points += [
             {"series_id": series.id, "at": sample.at, "value": _shown(sample)}
             for sample in series.samples
+            if _moment(sample) >= heard_since
         ]
         if series.last_at != last_at or last_at == series.samples[-1].at:
             changed.append(series)
@@ -102,7 +110,7 @@ def store_samples(service_id: str, samples: Sequence[NewSample], *, distinct: bo
     add_to_rollups(connection, observed)
     keep_last(connection, changed)
     if not distinct:
-        accepted = len(points)
+        accepted = sum(len(series.samples) for series in found)
     return Stored(accepted, sorted([*rejected, *unfit], key=lambda each: each.index))
 
 
