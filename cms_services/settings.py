@@ -188,6 +188,13 @@ class Settings:
         "http or always-200",
         "HTTP status of a services.php answer that reports an error.",
     )
+    legacy_profile: Path | None = _setting(
+        "LEGACY_PROFILE",
+        FilePath(),
+        None,
+        "a file as docs/parity.md describes it",
+        "How services.php answers look, in full; instead of the two above. Default: our own way.",
+    )
     registration: str = _setting(
         "REGISTRATION",
         take.String(validate=OneOf(["open", "invite", "closed"])),
