@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cms_services.commands.audit import audit_group
 from cms_services.commands.keys import keys_group
+from cms_services.commands.parity import parity_group
 from cms_services.commands.permissions import permissions_command
 from cms_services.installation import (
     InstallationError,
@@ -27,6 +28,7 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(demo_command)
     app.cli.add_command(audit_group)
     app.cli.add_command(keys_group)
+    app.cli.add_command(parity_group)
     app.cli.add_command(permissions_command)
 
 
