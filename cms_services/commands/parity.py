@@ -306,3 +306,53 @@ def _account(email: str | None, password_file: Path | None) -> "Credentials | No
     if email is None or password_file is None:
         return None
     return Credentials(email, password_file.read_text().rstrip("\r\n"))
+
+
+@parity_group.command("infer")
+@click.argument("recording", type=_READABLE)
+@click.option(
+    "--against", type=_URL, required=True, help="This application, without a LEGACY_PROFILE."
+)
+@click.option("--write", "target", type=_FILE, help="Write the profile into this new file.")
+@click.option("--header", "headers", multiple=True, help="'Name: value', or @FILE of such.")
+@click.option("--cookie", "cookies", multiple=True, help="name=value.")
+@click.option("--sign-in", metavar="EMAIL", help="Sign in with this account.")
+@click.option("--password-file", type=_READABLE, help="The password of --sign-in, in a file.")
+@click.option("--always-signed-in", is_flag=True, help="As with replay.")
+def infer_command(
+    recording: Path,
+    against: str,
+    target: Path | None,
+    headers: tuple[str, ...],
+    cookies: tuple[str, ...],
+    sign_in: str | None,
+    password_file: Path | None,
+    always_signed_in: bool,
+) -> None:
+    """Propose the profile that makes the most answers equal to recorded ones.
+
+    It ends with 0 where all are equal with it, with 1 where some still differ, with 2 where
+    nothing could be proposed.
+    """
+    from cms_services.parity.infer import InferenceError, ask_plainly, infer
+    from cms_services.parity.sides import Side, SignInFailed
+
+    try:
+        side = Side(against, _credentials(headers, cookies))
+        shown = always_signed_in or not _has_credentials(recording)
+        account = _account(sign_in, password_file)
+        pairs = asyncio.run(ask_plainly(read_recording(recording), side, account, shown))
+    except (OSError, RecordingError, InferenceError, SignInFailed) as error:
+        fail(f"Can't infer: {error}")
+    proposal = infer(pairs)
+    click.echo(proposal.as_text(), err=target is None, nl=False)
+    if target is None:
+        click.echo(proposal.as_yaml(), nl=False)
+    else:
+        try:
+            with target.open("x", encoding="utf-8") as file:
+                file.write(proposal.as_yaml())
+        except OSError as error:
+            fail(f"Can't write {target}: {error.strerror}")
+    if proposal.equal < proposal.pairs:
+        sys.exit(_DIFFERENT)

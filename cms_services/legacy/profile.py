@@ -133,12 +133,14 @@ class Profile:
             raise ProfileError(f"envelope.actions.{min(unknown)}: there is no such action.")
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters of a request by our names; one that has our name already wins."""
-        ours = self.settings["parameters"]
-        if not ours:
-            return dict(given)
-        renamed = {ours[name]: value for name, value in given.items() if name in ours}
-        return renamed | {name: value for name, value in given.items() if name not in ours}
+        """Parameters of a request by our names and words; one that has our name already wins."""
+        ours, words = self.settings["parameters"], self.settings["parameter_values"]
+        named = {ours[name]: value for name, value in given.items() if name in ours}
+        named |= {name: value for name, value in given.items() if name not in ours}
+        for name, known in words.items():
+            if isinstance(named.get(name), str):
+                named[name] = known.get(named[name], named[name])
+        return named
 
     def adapt(self, action: str | None, status: int, body: bytes) -> Adapted:
         """Our own answer to an action, or to none that is known, as the old script gave it."""

@@ -160,3 +160,4 @@ class ProfileFile(_Strict):
     empty_object = _word_of("{}", "[]")
     objects = fields.Dict(keys=fields.String(), values=fields.Nested(_Object), load_default=dict)
     parameters = _mapping(fields.String(validate=_KEY))
+    parameter_values = _mapping(fields.Dict(keys=fields.String(), values=fields.String()))

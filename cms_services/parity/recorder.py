@@ -172,9 +172,6 @@ class Recorder:
         async with upstream:
             answer = web.StreamResponse(status=upstream.status, reason=upstream.reason)
             _copy_headers(upstream.headers, answer.headers)
-            if "Content-Type" not in upstream.headers:
-                # The library would put one there.
-                answer.headers.pop("Content-Type", None)
             try:
                 await self._pass_body(request, upstream, answer, received)
             finally:

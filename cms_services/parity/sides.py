@@ -34,9 +34,12 @@ class Side:
 
     async def sign_in(self, session: aiohttp.ClientSession, email: str, password: str) -> None:
         """Show a token of this account from now on. Raises SignInFailed."""
-        given = {"email": email, "password": password, "session": False}
+        given = orjson.dumps({"email": email, "password": password, "session": False})
+        kind = {"Content-Type": "application/json"}
         try:
-            async with session.post(f"{self.url}/api/auth/login", json=given) as answer:
+            async with session.post(
+                f"{self.url}/api/auth/login", data=given, headers=kind
+            ) as answer:
                 found = orjson.loads(await answer.read())
                 token = found["data"]["accessToken"]
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError, LookupError) as error:
