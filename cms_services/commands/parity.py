@@ -61,7 +61,7 @@ class _Listen(click.ParamType[tuple[str, int]]):
         self, value: object, param: click.Parameter | None, context: click.Context | None
     ) -> tuple[str, int]:
         match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})", str(value))
-        if match is None or not 1 <= int(match[3]) <= 65535:
+        if match is None or int(match[3]) > 65535:
             self.fail(f"{value!r} is no address such as 127.0.0.1:9000", param, context)
         return match[1] or match[2], int(match[3])
 
@@ -80,7 +80,11 @@ def fail(message: str) -> NoReturn:
 @parity_group.command("record")
 @click.option("--upstream", type=_URL, help="The old script's server; what comes in goes there.")
 @click.option(
-    "--listen", type=_Listen(), default="127.0.0.1:9000", show_default=True, help="Where to listen."
+    "--listen",
+    type=_Listen(),
+    default="127.0.0.1:9000",
+    show_default=True,
+    help="Where to listen; port 0 takes any.",
 )
 @click.option("--har", type=_READABLE, help="Convert a HAR 1.2 file instead.")
 @click.option("--access-log", type=_READABLE, help="Convert nginx's access log instead.")

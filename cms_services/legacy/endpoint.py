@@ -94,7 +94,7 @@ def _find_action(given: dict[str, Any]) -> Action:
 
 def _adapt(response: Response, profile: Profile) -> Response:
     """What we answer, failures too, as the old script would have."""
-    if request.path != PATH or "passed_on" in g or response.is_streamed:
+    if request.path != PATH or response.is_streamed:
         return response
     told = profile.adapt(g.get("legacy_action"), response.status_code, response.get_data())
     response.status_code = told.status

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ class _RuleSchema(Schema):
     kind = fields.String(load_default=None, validate=OneOf(list(KINDS)))
     ignore = fields.Boolean(load_default=False)
     time_within = fields.Float(load_default=None, validate=Range(0))
-    number_within = fields.String(load_default=None)
+    number_within = fields.Raw(load_default=None)
     any_order = fields.Raw(load_default=None)
 
     @validates_schema
@@ -83,7 +83,7 @@ class _RuleSchema(Schema):
         if data["ignore"] and not (data["path"] or data["header"] or data["kind"]):
             raise ValidationError("ignore needs a path, a header or a kind.")
         number = data["number_within"]
-        if number is not None and not re.fullmatch(r"[0-9]+(?:\.[0-9]+)?%?", number):
+        if number is not None and not re.fullmatch(r"[0-9]+(?:\.[0-9]+)?%?", str(number)):
             raise ValidationError("number_within takes a number, or one with %.")
         if data["any_order"] not in (None, True) and not isinstance(data["any_order"], str):
             raise ValidationError("any_order takes true, or the key to sort by.")
@@ -99,7 +99,7 @@ class Rule:
     kind: str | None
     ignore: bool
     time_within: float | None
-    number_within: str | None
+    number_within: str | float | None
     any_order: bool | str | None
 
     def holds_for(self, action: str) -> bool:
@@ -142,13 +142,14 @@ def _rule(where: str, given: Any) -> Rule:
 class Comparison:
     """How answers are compared: the rules, whether key order and bytes count, and known ids.
 
-    `same_ids` has the candidate's ids by those of the baseline, of things that were created.
+    `same_ids` has the candidate's ids of things that were created, by the baseline's: an id and a
+    public number may be one there and two here.
     """
 
     rules: Sequence[Rule] = ()
     key_order: bool = False
     exact_bytes: bool = False
-    same_ids: Mapping[str, str] = field(default_factory=dict)
+    same_ids: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def differences(self, action: str, baseline: Answer, candidate: Answer) -> list[Difference]:
         """All differences of two answers, in the order of the document."""
@@ -239,7 +240,9 @@ class _Bodies:
                 return
             if rule.time_within is not None and _times_near(one, other, rule.time_within):
                 return
-            if rule.number_within is not None and _numbers_near(one, other, rule.number_within):
+            if rule.number_within is not None and _numbers_near(
+                one, other, str(rule.number_within)
+            ):
                 return
         ignored = {rule.kind for rule in rules if rule.ignore}
         for each in self._plainly(one, other, path, rules):
@@ -267,8 +270,7 @@ class _Bodies:
         return self._are_same_ids(one, other)
 
     def _are_same_ids(self, one: Any, other: Any) -> bool:
-        known = self._comparison.same_ids
-        return bool(known) and str(one) in known and known[str(one)] == str(other)
+        return str(other) in self._comparison.same_ids.get(str(one), ())
 
     def _objects(
         self, one: dict[str, Any], other: dict[str, Any], path: tuple[str | int, ...]

@@ -120,9 +120,10 @@ class Recorder:
         writing = asyncio.create_task(self._write_all())
         try:
             await web.TCPSite(runner, self._options.host, self._options.port).start()
+            host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
             self._tell(
-                f"Recording on http://{self._options.host}:{self._options.port} to "
-                f"{self._writer.path}; requests go to {self._options.upstream}"
+                f"Recording on http://{host}:{runner.addresses[0][1]} to {self._writer.path}; "
+                f"requests go to {self._options.upstream}"
             )
             await stopped.wait()
         finally:

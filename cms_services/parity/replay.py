@@ -105,7 +105,11 @@ def _learn_ids(
         options.baseline.learn_ids(exchange.response.body, baseline.message.body)
 
 
-def _same_ids(options: ReplayOptions) -> dict[str, str]:
-    known = options.against.ids
-    theirs = options.baseline.ids if options.baseline else {}
-    return {theirs.get(recorded, recorded): ours for recorded, ours in known.items()}
+def _same_ids(options: ReplayOptions) -> dict[str, set[str]]:
+    """The ids of the side that is judged, by those of the baseline."""
+    theirs = options.baseline.all_ids if options.baseline else {}
+    known: dict[str, set[str]] = {}
+    for recorded, ours in options.against.all_ids.items():
+        for name in theirs.get(recorded, {recorded}):
+            known.setdefault(name, set()).update(ours)
+    return known

@@ -29,8 +29,9 @@ class Side:
     def __init__(self, url: str, headers: Headers) -> None:
         self.url = url
         self.headers = list(headers)
-        # Its ids of what was created, by those of the recording.
+        # Its ids of what was created, by those of the recording: what requests name it by, and all.
         self.ids: dict[str, str] = {}
+        self.all_ids: dict[str, set[str]] = {}
 
     async def sign_in(self, session: aiohttp.ClientSession, email: str, password: str) -> None:
         """Show a token of this account from now on. Raises SignInFailed."""
@@ -74,6 +75,7 @@ class Side:
         for name, value in ids_in(recorded).items():
             if theirs.get(name, value) != value:
                 self.ids[value] = theirs[name]
+                self.all_ids.setdefault(value, set()).add(theirs[name])
 
 
 def new_session(at_once: int) -> aiohttp.ClientSession:

@@ -49,10 +49,14 @@ def _har_exchange(entry: Any) -> Exchange:
         body = base64.b64decode(text) if is_base64 else text.encode()
     elif not content.get("size"):
         body = b""
+    headers = _har_headers(request)
+    post = request.get("postData") or {}
+    if post and not Message(headers).header("Content-Type"):
+        headers.append(("Content-Type", post["mimeType"]))
     return Exchange(
         request["method"],
         (url.path or "/") + (f"?{url.query}" if url.query else ""),
-        Message(_har_headers(request), _har_post(request.get("postData"))),
+        Message(headers, _har_post(post)),
         int(response["status"]),
         Message(_har_headers(response), body),
         datetime.fromisoformat(entry["startedDateTime"]),

@@ -1,6 +1,7 @@
 """The old CMS's stand-in, and this application with the same data, both running."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,6 @@ from tests.processes.servers import (
     Server,
     environment,
     eventually,
-    free_port,
     serving,
     start,
 )
@@ -107,16 +107,17 @@ def new_application(folder: Path, url: str, **settings: str) -> Iterator[Server]
 @contextmanager
 def recording(folder: Path, upstream: str, to: Path, *options: str) -> Iterator[str]:
     """The address of a recorder, which has ended when the block has."""
-    port = free_port()
     arguments = ("parity", "record", "--upstream", upstream, "--to", str(to))
-    with start(folder, *arguments, "--listen", f"127.0.0.1:{port}", *options) as server:
+    with start(folder, *arguments, "--listen", "127.0.0.1:0", *options) as server:
 
         def listens() -> bool:
             assert server.process.poll() is None, server.stderr
-            return "Recording on " in server.stderr
+            return "requests go to" in server.stderr
 
         eventually(listens, "the recorder listens")
-        yield f"http://127.0.0.1:{port}"
+        told = re.search(r"Recording on (http://127\.0\.0\.1:[0-9]+) ", server.stderr)
+        assert told is not None
+        yield told[1]
         server.process.terminate()
         server.process.wait(30)
         (folder / "told").write_text(server.stderr)
