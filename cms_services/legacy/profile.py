@@ -277,7 +277,8 @@ class Profile:
             return value
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         written = php_date(style, moment, self._zone)
-        return int(written) if style == "U" else written
+        is_number = style == "U" and self.settings["numbers"] == "number"
+        return int(written) if is_number else written
 
     def _document(self, value: Any) -> Any:
         """What users wrote stays as it is, but that PHP has one kind of empty array."""

@@ -202,8 +202,8 @@ class _Bodies:
         self._at: dict[tuple[str | int, ...], list[Rule]] = {}
 
     def compare(self, first: bytes, second: bytes) -> list[Difference]:
-        one, other = _parsed(first), _parsed(second)
-        if one is _NOT_JSON or other is _NOT_JSON:
+        one, other = parsed(first), parsed(second)
+        if one is NOT_JSON or other is NOT_JSON:
             if first == second:
                 return []
             return [Difference("body", "$", _shown_text(first), _shown_text(second))]
@@ -313,15 +313,16 @@ class _Bodies:
             yield from self._values(first, second, (*path, number))
 
 
-_NOT_JSON = object()
+NOT_JSON = object()
 _MASKER = Masker()
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """What a body says, or NOT_JSON. A byte order mark is passed over, as browsers do."""
     try:
         return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError:
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def written(path: Sequence[str | int]) -> str:

@@ -212,10 +212,10 @@ def test_times_numbers_and_flags_of_other_kinds() -> None:
     health = {"checkedAt": "2026-01-02T03:04:05Z", "responseTimeMs": 2.0, "checks": checks}
     told = profile.adapt("healthCheck", 200, json.dumps({"success": True, "data": health}).encode())
     assert told.value["data"] == {
-        "checkedAt": 1767323045,
+        "checkedAt": "1767323045",
         "responseTimeMs": "2",
         "checks": [{"checkedAt": "03:04", "responseTimeMs": "1.5"}],
     }
     series = {"series": {"requests": [["2026-01-02T03:04:05Z", 7]]}, "from": None}
     told = profile.adapt("getMetrics", 200, json.dumps({"data": series}).encode())
-    assert told.value["data"] == {"series": {"requests": [[1767323045, 7]]}}
+    assert told.value["data"] == {"series": {"requests": [["1767323045", 7]]}}
