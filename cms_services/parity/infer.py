@@ -427,7 +427,10 @@ class _Search:
         style, zones = best
         zone = likeliest_zone(zones)
         more = f" ({len(zones) - 1} other zones fit as well)" if len(zones) > 1 else ""
-        self._try(f"times are {style} in {zone}{more}", {"dates": {"format": style, "zone": zone}})
+        change: dict[str, Any] = {"dates": {"format": style, "zone": zone}}
+        if style == "U" and all(isinstance(theirs, str) for _, theirs in pairs):
+            change["numbers"] = "text"
+        self._try(f"times are {style} in {zone}{more}", change)
         for (kind, ours), values in found.items():
             own = date_rule(values)
             if own is not None and own[0] != style and not fits(style, zone, values):
