@@ -12,6 +12,7 @@ from cms_services.commands.cutover import cutover_group
 from cms_services.commands.importing import import_command
 from cms_services.commands.keys import keys_group
 from cms_services.commands.legacy import legacy_group
+from cms_services.commands.parity import parity_group
 from cms_services.commands.permissions import permissions_command
 from cms_services.installation import (
     InstallationError,
@@ -33,6 +34,7 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(keys_group)
     app.cli.add_command(cutover_group)
     app.cli.add_command(legacy_group)
+    app.cli.add_command(parity_group)
     app.cli.add_command(permissions_command)
 
 

@@ -283,6 +283,13 @@ class Settings:
         "a URL such as https://intranet.example.com/services-php",
         "Where it is written what to call instead of services.php. Default: nowhere.",
     )
+    legacy_profile: Path | None = _setting(
+        "LEGACY_PROFILE",
+        FilePath(),
+        None,
+        "a file as docs/parity.md describes it",
+        "How services.php answers look, in full; instead of the two above. Default: our own way.",
+    )
     registration: str = _setting(
         "REGISTRATION",
         take.String(validate=OneOf(["open", "invite", "closed"])),

@@ -13,13 +13,14 @@ from cms_services.ledger.counting import Tally
 from cms_services.legacy.actions import ACTIONS, READING, Action
 from cms_services.legacy.callers import caller_of
 from cms_services.legacy.ending import announce_end
+from cms_services.legacy.profile import Profile, ProfileError, load_profile, simple_profile
 from cms_services.legacy.requests import read_parameters
 from cms_services.legacy.routing import PATH, REFUSAL, UNKNOWN, is_copy
-from cms_services.settings import current_settings
+from cms_services.settings import SettingError, Settings
 from cms_services.web.bodies import load
 from cms_services.web.caller import current_actor
 from cms_services.web.cross_site import refuse_cross_site_change, refuse_other_site
-from cms_services.web.envelope import WireJSON, success
+from cms_services.web.envelope import success
 from cms_services.web.limits import HEALTH_CHECK, caller_key
 from cms_services.web.request_log import name_operation
 from cms_services.web.transactions import reading, writing
@@ -37,18 +38,21 @@ def init_legacy(app: Flask) -> None:
     app.register_blueprint(legacy)
     # Before anything asks who is calling: what can't be passed on was PHP's to answer.
     app.before_request(_refuse_what_cannot_be_passed_on)
-    app.after_request(_adapt_status)
     app.after_request(_count)
     app.after_request(announce_end(app))
+    profile = _profile(app.extensions["cms_services.settings"])
+    app.extensions["cms_services.legacy_profile"] = profile
+    if profile is not None:
+        app.after_request(lambda response: _adapt(response, profile))
 
 
 @legacy.route(PATH, methods=READING)
 def services_php() -> Response:
     refuse_cross_site_change()
-    given = read_parameters()
+    given = _by_our_names(read_parameters())
     action = _find_action(given)
-    name_operation(f"{PATH} {action.name}")
     g.legacy_action = action.name
+    name_operation(f"{PATH} {action.name}")
     method = "GET" if request.method == "HEAD" else request.method
     if method not in action.methods:
         raise MethodNotAllowed(action.name, action.methods)
@@ -60,7 +64,7 @@ def services_php() -> Response:
     parameters = load(action.parameters, given)
     with _TRANSACTIONS[action.transaction]():
         data = action.handler(actor, parameters)
-    return _wrapped(data)
+    return success(data)
 
 
 def _health_check_key() -> str | None:
@@ -77,6 +81,11 @@ services_php.limits = (  # type: ignore[attr-defined]
 )
 
 
+def _by_our_names(given: dict[str, Any]) -> dict[str, Any]:
+    profile: Profile | None = current_app.extensions["cms_services.legacy_profile"]
+    return given if profile is None else profile.parameters(given)
+
+
 def _find_action(given: dict[str, Any]) -> Action:
     """The action whose name is a parameter that is set: PHP's isset, so null counts as absent."""
     present = [name for name in ACTIONS if given.get(name) is not None]
@@ -90,17 +99,20 @@ def _find_action(given: dict[str, Any]) -> Action:
     return ACTIONS[present[0]]
 
 
-def _wrapped(data: Any) -> Response:
-    envelope = current_settings().legacy_envelope
-    if envelope == "wrapped":
-        return success(data)
-    body = data if envelope == "bare" else {"success": True, envelope: data}
-    return Response(WireJSON.to_bytes(body), mimetype="application/json")
-
-
-def _adapt_status(response: Response) -> Response:
-    if request.path == PATH and current_settings().legacy_status == "always-200":
-        response.status_code = 200
+def _adapt(response: Response, profile: Profile) -> Response:
+    """What we answer, failures too, as the old script would have."""
+    if request.path != PATH or response.is_streamed:
+        return response
+    told = profile.adapt(g.get("legacy_action"), response.status_code, response.get_data())
+    response.status_code = told.status
+    response.set_data(told.body)
+    if told.content_type is not None:
+        response.headers["Content-Type"] = told.content_type
+    for name, value in told.headers.items():
+        if value is None:
+            response.headers.pop(name, None)
+        else:
+            response.headers[name] = value
     return response
 
 
@@ -119,3 +131,15 @@ def _count(response: Response) -> Response:
         tally: Tally = current_app.extensions["cms_services.tally"]
         tally.count(caller, g.get("legacy_action", UNKNOWN), "here")
     return response
+
+
+def _profile(settings: Settings) -> Profile | None:
+    if settings.legacy_profile is None:
+        return simple_profile(settings.legacy_envelope, settings.legacy_status)
+    for name in ("legacy_envelope", "legacy_status"):
+        if getattr(settings, name) != getattr(Settings, name):
+            raise SettingError(f"{name.upper()}: stands in the file of LEGACY_PROFILE instead.")
+    try:
+        return load_profile(settings.legacy_profile)
+    except ProfileError as error:
+        raise SettingError(f"LEGACY_PROFILE: {error}") from error

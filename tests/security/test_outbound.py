@@ -405,7 +405,10 @@ def _self_signed(folder: Path) -> Path:
 # What opens connections to elsewhere, and the modules that may import it.
 CLIENTS: dict[str, set[str]] = {
     # Those beside the one client call what the operator has set, and nobody else can.
-    "aiohttp": {"outbound.py", "monitoring/metrics/prometheus_api.py"},
+    "aiohttp": {
+        *("outbound.py", "monitoring/metrics/prometheus_api.py"),
+        *("parity/recorder.py", "parity/sides.py", "parity/replay.py"),
+    },
     "smtplib": {"mail/delivery.py"},
     "redis": {
         *("api/status.py", "revocations.py", "shared_redis.py", "web/limits.py"),

@@ -1,0 +1,116 @@
+"""Which action of services.php a recorded request asks for, and whether it only reads."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from cms_services.legacy.actions import ACTIONS
+from cms_services.legacy.php_parameters import ParameterError, parse_urlencoded
+from cms_services.parity.recording import Exchange, Message
+
+NO_ACTION, SEVERAL = "(no known action)", "(several actions)"
+_FORM = "application/x-www-form-urlencoded"
+_NAMES_OF_IDS = re.compile(r"(?:.*[_\]\[.-])?(?:service_?)?id\]?\Z", re.IGNORECASE)
+
+Change = Callable[[str, str], str]
+
+
+def parameters_of(exchange: Exchange) -> dict[str, Any]:
+    """The parameters of a request, those of its body before those of its query."""
+    given = _form(exchange.target.partition("?")[2].encode())
+    kind = _kind(exchange.request)
+    body = exchange.request.body or b""
+    if kind == _FORM:
+        return given | _form(body)
+    if kind == "multipart/form-data":
+        names = re.findall(rb"name=\"([A-Za-z]+)\"", body)
+        return given | {name.decode(): "" for name in names}
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return given
+    return given | found if isinstance(found, dict) else given
+
+
+def action_of(exchange: Exchange) -> str:
+    """The name of the action, or NO_ACTION or SEVERAL."""
+    given = parameters_of(exchange)
+    present = [name for name in ACTIONS if given.get(name) is not None]
+    if len(present) == 1:
+        return present[0]
+    return SEVERAL if present else NO_ACTION
+
+
+def why_not_reading(exchange: Exchange) -> str | None:
+    """Why a request may change something, or None where it can't."""
+    given = parameters_of(exchange)
+    present = [name for name in ACTIONS if given.get(name) is not None]
+    if not present:
+        return "what it does is not known"
+    if exchange.method not in ("GET", "HEAD", "POST"):
+        return f"{exchange.method} may change something"
+    for name in present:
+        # A health check reads for its caller, but probes, and keeps what it found.
+        if ACTIONS[name].transaction != "read":
+            return f"{name} changes something"
+    return None
+
+
+def with_ids(exchange: Exchange, known: Mapping[str, str]) -> tuple[str, bytes | None]:
+    """The target and the body with the ids of one side in place of those of the recording."""
+
+    def change(name: str, value: str) -> str:
+        return known.get(value, value) if _NAMES_OF_IDS.match(name) else value
+
+    path, mark, query = exchange.target.partition("?")
+    target = path + mark + _changed_form(query, change)
+    body = exchange.request.body
+    if not body or not known:
+        return target, body
+    if _kind(exchange.request) == _FORM:
+        return target, _changed_form(body.decode(errors="surrogateescape"), change).encode(
+            errors="surrogateescape"
+        )
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return target, body
+    changed = _changed_value(value, change)
+    return target, body if changed == value else orjson.dumps(changed)
+
+
+def _changed_form(form: str, change: Change) -> str:
+    pairs = []
+    for pair in form.split("&"):
+        name, mark, value = pair.partition("=")
+        changed = change(name, value)
+        pairs.append(pair if changed == value else f"{name}{mark}{quote(changed, safe='')}")
+    return "&".join(pairs)
+
+
+def _changed_value(value: Any, change: Change, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _changed_value(each, change, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_changed_value(each, change, name) for each in value]
+    if isinstance(value, str):
+        return change(name, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        changed = change(name, str(value))
+        if changed != str(value):
+            return int(changed) if changed.isdecimal() else changed
+    return value
+
+
+def _kind(message: Message) -> str:
+    return message.header("Content-Type").partition(";")[0].strip().lower()
+
+
+def _form(text: bytes) -> dict[str, Any]:
+    try:
+        return dict(parse_urlencoded(text))
+    except ParameterError:
+        return {}
