@@ -100,7 +100,7 @@ class Report:
             lstrip_blocks=True,
         )
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        page = environment.get_template("parity/report.html")
+        page = environment.get_template("parity/report.html.j2")
         return page.render(report=self, kinds=KINDS, now=now) + "\n"
 
     def as_text(self) -> str:
