@@ -99,6 +99,8 @@ class TestTheMessagesOfLibraries:
 
 # What no page shows, and why it may be said in plain English.
 _FOR_PROGRAMS = {
+    "importing/": "operators read them at the command",
+    "parity/": "operators read them at the command",
     "legacy/": "services.php speaks English with its frontends",
     "api/loki.py": "agents send logs",
     "api/remote_write.py": "agents send metrics",

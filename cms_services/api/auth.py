@@ -93,7 +93,7 @@ def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
 )
 def logout(actor: Actor, body: dict[str, Any]) -> dict[str, bool]:
     if actor.by_php_session:
-        raise Conflict("This is a session of the PHP CMS. Sign out there.")
+        raise Conflict(worded("This is a session of the PHP CMS. Sign out there."))
     if actor.session_id is not None:
         sessions.end_session(actor, actor.own_id, actor.session_id)
     sent = body["refresh_token"]

@@ -217,7 +217,7 @@ def _to_sign_out_of_php() -> AnyResponse:
     """
     address = current_settings().php_logout_url
     if address is None:
-        raise Conflict("You are signed in by the session of your CMS. Sign out there.")
+        raise Conflict(worded("You are signed in by the session of your CMS. Sign out there."))
     return Response(headers={"Refresh": f"0; url={address}"})
 
 
