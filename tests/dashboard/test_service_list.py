@@ -77,13 +77,13 @@ class TestTheList:
         assert names(second) == ["Service 48"]
         assert link(second, "First page") == "/?sort=name"
         # The whole first page, whatever came before the second one meanwhile.
-        assert names(browser.get(link(second, "Back")).text) == names(first)
+        assert names(browser.get(link(second, "Previous page")).text) == names(first)
         for number in range(48):
             alice.new_service(name=f"A {number:02}")
-        before = browser.get(link(second, "Back")).text
+        before = browser.get(link(second, "Previous page")).text
         assert names(before) == [f"Service {number:02}" for number in range(48)]
         assert names(browser.get(link(before, "Next page")).text) == ["Service 48"]
-        before = browser.get(link(before, "Back")).text
+        before = browser.get(link(before, "Previous page")).text
         assert names(before) == [f"A {number:02}" for number in range(48)]
         assert 'rel="prev"' not in before
         turned = browser.get("/?sort=-createdAt").text

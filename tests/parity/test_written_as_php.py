@@ -122,6 +122,7 @@ class TestJson:
         packed = base64.b64encode(struct.pack(">d", number)).decode()
         assert encoder(frozenset())(number).encode() == php("float", packed)
 
+    @_PATIENT
     @given(number=_floats)
     def test_a_float_reads_back_as_itself(self, number: float) -> None:
         assert float(float_text(number)) == number
