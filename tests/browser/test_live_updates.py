@@ -47,9 +47,11 @@ def test_the_page_that_was_asked_for_last_is_shown(mara: Watched, company: Compa
     page.route("**/wall", lambda route: held.append(route))
     page.route("**/suspend", lambda route: held.append(route))
     page.goto(f"/services/{company.service('Order Store')['serviceId']}")
-    page.get_by_role("link", name="Suspend").click()
     main = page.get_by_role("navigation", name="Main")
-    main.get_by_role("link", name="Monitoring").click()
+    with page.expect_request("**/suspend"):
+        page.get_by_role("link", name="Suspend").click()
+    with page.expect_request("**/wall"):
+        main.get_by_role("link", name="Monitoring").click()
     main.get_by_role("link", name="Projects").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Projects")
     assert len(held) == 2
@@ -63,7 +65,8 @@ def test_the_page_that_was_asked_for_last_is_shown(mara: Watched, company: Compa
     mara.expected += ("net::ERR_FAILED", "htmx:error: Failed to fetch")
     audit = main.get_by_role("link", name="Audit")
     page.route("**/audit", lambda route: held.append(route))
-    audit.press("Enter")
+    with page.expect_request("**/audit"):
+        audit.press("Enter")
     expect(page.locator(".skeleton")).to_be_visible()
     held[-1].abort()
     expect(page.locator(".skeleton")).to_have_count(0)
