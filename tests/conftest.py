@@ -127,16 +127,21 @@ def make_app(
             db.engine.dispose()
 
 
+# What an application is set to where a test does not ask for it.
+QUIET = {
+    "RATE_LIMITS": "off",
+    # It is written later, by a thread, and would be among what another test sees.
+    "LEGACY_USAGE_RETENTION_DAYS": "0",
+    # Logging is process-wide; a test that reads log lines asks for them.
+    "LOG_LEVEL": "warning",
+}
+
+
 def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {
         "DATABASE_URL": database_url,
         "CMS_DATA_DIR": str(tmp_path_factory.getbasetemp() / "data"),
-        "RATE_LIMITS": "off",
-        # It is written later, by a thread, and would be among what another test sees.
-        "LEGACY_USAGE_RETENTION_DAYS": "0",
-        # Logging is process-wide; a test that reads log lines asks for them.
-        "LOG_LEVEL": "warning",
-    }
+    } | QUIET
 
 
 def empty(app: Flask) -> None:
@@ -164,8 +169,7 @@ def make_bare_app(tmp_path: Path) -> Iterator[MakeApp]:
     made: list[Flask] = []
 
     def make(**settings: str) -> Flask:
-        environment = {"CMS_DATA_DIR": str(tmp_path), "RATE_LIMITS": "off", "LOG_LEVEL": "warning"}
-        made.append(create_app(environment | settings))
+        made.append(create_app({"CMS_DATA_DIR": str(tmp_path)} | QUIET | settings))
         made[-1].testing = True
         return made[-1]
 

@@ -18,7 +18,7 @@ from cms_services.errors import Conflict, DomainError, Unauthenticated, Validati
 from cms_services.settings import current_settings
 from cms_services.signing import current_signing_keys
 from cms_services.vocabulary import Permission
-from cms_services.web.caller import current_actor, resolve_anew, sign_in, sign_out
+from cms_services.web.caller import current_actor, is_cookie_caller, resolve_anew, sign_in, sign_out
 from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.errors import STATUS_OF_CODE
 from cms_services.web.limits import LETTERS, SIGN_IN
@@ -87,7 +87,7 @@ def logout() -> AnyResponse:
         with writing():
             end_session(actor, actor.own_id, actor.session_id)
     sign_out()
-    if resolve_anew().by_php_session:
+    if is_cookie_caller() and resolve_anew().by_php_session:
         return _to_sign_out_of_php()
     return redirect(url_for("signing_in_pages.login_page"), 303)
 

@@ -13,7 +13,7 @@ from cms_services.accounts.models import User
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.vocabulary import Role
-from tests.conftest import new_access_token
+from tests.conftest import QUIET, new_access_token
 
 # Cases for each operation of the document; raise it for a long search.
 CASES = int(os.environ.get("FUZZ_CASES", "8"))
@@ -32,7 +32,7 @@ def as_it_is(_: Any, value: Any) -> bytes:
 @pytest.fixture(scope="module")
 def fuzzed_app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     folder = tmp_path_factory.mktemp("fuzz")
-    app = create_app({"CMS_DATA_DIR": str(folder), "RATE_LIMITS": "off", "LOG_LEVEL": "error"})
+    app = create_app({"CMS_DATA_DIR": str(folder)} | QUIET | {"LOG_LEVEL": "error"})
     with app.app_context():
         upgrade_schema()
     return app

@@ -11,7 +11,7 @@ from cms_services import create_app
 from cms_services.accounts import passwords
 from cms_services.commands.permissions import Row, actions, pages_of, routes_of
 from cms_services.extensions import db
-from tests.conftest import MakeApp, empty
+from tests.conftest import QUIET, MakeApp, empty
 from tests.permissions.world import World
 
 
@@ -27,7 +27,7 @@ def app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """One application for all, since making one takes longer than most of these tests."""
     folder = str(tmp_path_factory.getbasetemp() / "data")
     environment = {"DATABASE_URL": database_url, "CMS_DATA_DIR": folder, "REGISTRATION": "open"}
-    made = create_app(environment | {"RATE_LIMITS": "off", "LOG_LEVEL": "warning"})
+    made = create_app(environment | QUIET)
     made.testing = True
     yield made
     with made.app_context():
