@@ -341,6 +341,7 @@ class TestDownloads:
     @pytest.fixture
     def slowly(self, page: Page) -> Page:
         """Over a line that takes a few kilobytes a second."""
+        until(lambda: page.evaluate("customElements.get('download-button') !== undefined"))
         slow = page.context.new_cdp_session(page)
         slow.send("Network.enable")
         line = {"offline": False, "latency": 20}
