@@ -1,6 +1,6 @@
 """The table of services.php: what each action is called, needs and runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,3 +93,8 @@ ACTIONS: dict[str, Action] = {
         ),
     )
 }
+
+
+def actions_in(given: Mapping[str, Any]) -> list[str]:
+    """The actions whose names are parameters that are set: PHP's isset, null counts as absent."""
+    return [name for name in ACTIONS if given.get(name) is not None]

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from cms_services.errors import AmbiguousAction, DomainError, MethodNotAllowed, UnknownAction
 from cms_services.ledger.counting import Tally
-from cms_services.legacy.actions import ACTIONS, READING, Action
+from cms_services.legacy.actions import ACTIONS, READING, Action, actions_in
 from cms_services.legacy.callers import caller_of
 from cms_services.legacy.ending import announce_end
 from cms_services.legacy.profile import Profile, ProfileError, load_profile, simple_profile
@@ -87,8 +87,8 @@ def _by_our_names(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_action(given: dict[str, Any]) -> Action:
-    """The action whose name is a parameter that is set: PHP's isset, so null counts as absent."""
-    present = [name for name in ACTIONS if given.get(name) is not None]
+    """The one action that the parameters name. Raises UnknownAction, AmbiguousAction."""
+    present = actions_in(given)
     if not present:
         raise UnknownAction(
             "Name one action as a parameter, such as getServices=getServices.",

@@ -6,7 +6,6 @@ requests. Only how long a body may be is ours.
 
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
@@ -32,7 +31,7 @@ from cms_services.legacy.routes import (
     cookie_of,
 )
 from cms_services.settings import SettingError, Settings
-from cms_services.web.request_log import REQUEST_ID, note_passed_on
+from cms_services.web.request_log import note_passed_on, request_id_of
 
 log = structlog.get_logger()
 
@@ -96,7 +95,7 @@ class Routing:
                 return self._app(environ, start_response)
             if environ.get(f"HTTP_{PASSED_ON.upper().replace('-', '_')}"):
                 raise UpstreamError("PHP's address in the table of actions leads back here.")
-            request_id = _request_id(environ)
+            request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
             self._tally.count(caller_of(environ), decision.action or UNKNOWN, "passed on")
             answer = pass_on(
                 table.php_address, environ, body, _added(environ, request_id), self._seconds
@@ -142,11 +141,6 @@ def _read_body(environ: dict[str, Any], most: int) -> bytes:
     environ.pop("HTTP_TRANSFER_ENCODING", None)
     environ.pop("wsgi.input_terminated", None)
     return body
-
-
-def _request_id(environ: dict[str, Any]) -> str:
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _added(environ: dict[str, Any], request_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import orjson
 
-from cms_services.legacy.actions import ACTIONS
+from cms_services.legacy.actions import ACTIONS, actions_in
 from cms_services.legacy.php_parameters import ParameterError, parse_urlencoded
 from cms_services.parity.recording import Exchange, Message
 
@@ -38,7 +38,7 @@ def parameters_of(exchange: Exchange) -> dict[str, Any]:
 def action_of(exchange: Exchange) -> str:
     """The name of the action, or NO_ACTION or SEVERAL."""
     given = parameters_of(exchange)
-    present = [name for name in ACTIONS if given.get(name) is not None]
+    present = actions_in(given)
     if len(present) == 1:
         return present[0]
     return SEVERAL if present else NO_ACTION
@@ -47,7 +47,7 @@ def action_of(exchange: Exchange) -> str:
 def why_not_reading(exchange: Exchange) -> str | None:
     """Why a request may change something, or None where it can't."""
     given = parameters_of(exchange)
-    present = [name for name in ACTIONS if given.get(name) is not None]
+    present = actions_in(given)
     if not present:
         return "what it does is not known"
     if exchange.method not in ("GET", "HEAD", "POST"):

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 log = structlog.get_logger()
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _REQUESTS = Counter(
     "cms_http_requests_total", "Requests answered", ["method", "operation", "status"]
 )
@@ -32,10 +32,14 @@ def name_operation(name: str) -> None:
     g.operation = name
 
 
+def request_id_of(given: str) -> str:
+    """What names a request in answers and logs: what its sender gave, or something new."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 def _begin() -> None:
     g.started = time.perf_counter()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = request_id_of(request.headers.get("X-Request-ID", ""))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
