@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.chromium import Watched
 from tests.browser.company import Company
@@ -169,6 +169,18 @@ def test_a_service_is_made_from_a_template(mara: Watched, company: Company) -> N
     expect(page.locator("#toasts")).to_contain_text("Created.")
     assert len(company.services(company.token(MARA), q="Gift%20Cards")) == 1
     assert is_same(page)
+
+
+def test_what_was_typed_before_a_script_came_is_checked_too(mara: Watched) -> None:
+    page = mara.page()
+    held: list[Route] = []
+    page.route("**/elements/checked-form.js*", lambda route: held.append(route))
+    page.goto("/services/new")
+    with page.expect_request("**/elements/checked-form.js*"):
+        page.get_by_role("link", name="Flask API").click()
+    page.get_by_role("combobox", name="Project").fill("typed-early")
+    held[0].continue_()
+    expect(page.get_by_text("A new project of this name will be made")).to_be_visible()
 
 
 def test_what_is_wrong_after_all_keeps_what_was_typed(mara: Watched) -> None:

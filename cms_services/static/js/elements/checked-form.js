@@ -13,11 +13,11 @@ class CheckedForm extends HTMLElement {
   connectedCallback() {
     this.#left = new AbortController();
     const { signal } = this.#left;
-    this.addEventListener("input", ({ target }) => {
-      this.#touched.add(target.name);
-      clearTimeout(this.#wanted);
-      this.#wanted = setTimeout(() => this.#check(), PAUSE_MILLISECONDS);
-    }, { signal });
+    this.addEventListener("input", ({ target }) => this.#touch(target), { signal });
+    // Whoever types fast began before this was loaded.
+    for (const field of this.querySelectorAll("input, textarea")) {
+      if (field.value !== field.defaultValue) this.#touch(field);
+    }
   }
 
   disconnectedCallback() {
@@ -26,14 +26,21 @@ class CheckedForm extends HTMLElement {
     this.#asked?.abort();
   }
 
+  #touch(field) {
+    this.#touched.add(field.name);
+    clearTimeout(this.#wanted);
+    this.#wanted = setTimeout(() => this.#check(), PAUSE_MILLISECONDS);
+  }
+
   async #check() {
     this.#asked?.abort();
     this.#asked = new AbortController();
     const body = new URLSearchParams(new FormData(this.querySelector("form")));
     const { signal } = this.#asked;
     const answer = await fetch(this.dataset.check, { method: "POST", body, signal }).catch(() => null);
-    if (!answer?.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const text = answer?.ok && (await answer.text().catch(() => null));
+    if (!text) return;
+    const page = new DOMParser().parseFromString(text, "text/html");
     for (const name of this.#touched) this.#takeOver(name, page);
   }
 
