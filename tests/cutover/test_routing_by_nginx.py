@@ -74,6 +74,9 @@ class TestEachWayToNameAnAction:
                 json.dumps(fields).encode(),
                 {"Content-Type": "application/json"},
             ),
+            "JSON under a form's type": front.send(
+                "POST", "/services.php", json.dumps(fields).encode(), form
+            ),
             "parts": front.send(
                 "POST", "/services.php", parts(**fields), {"Content-Type": MULTIPART}
             ),
@@ -122,6 +125,26 @@ class TestEachWayToNameAnAction:
         else:
             assert by_nginx[1] == side
             assert f"nginx sends it to {side}" in told.stdout
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"getServices=1&sendNewsletter=1",
+            b"createService=1&updateService=1&name=x",
+            # The application sees one, PHP another.
+            b'{"updateService": 1, "serviceId": 12, "name": "&createService=1"}',
+        ],
+    )
+    def test_actions_of_both_sides_are_refused(self, front: Front, body: bytes) -> None:
+        reply = front.send("POST", "/services.php", body, {"Content-Type": FORM})
+        assert json.loads(reply.body)["error"]["code"] == "AMBIGUOUS_ACTION"
+        query = f"/services.php?{body.decode()}" if body[:1] != b"{" else "/services.php"
+        reply = front.send("POST", query, body, {"Content-Type": FORM})
+        assert json.loads(reply.body)["error"]["code"] == "AMBIGUOUS_ACTION"
+
+    def test_null_in_the_body_does_not_send_ours_to_php(self, front: Front) -> None:
+        body, kind = b'{"createService": null}', {"Content-Type": "application/json"}
+        assert side_of(front.send("POST", "/services.php?createService=1", body, kind)) == "flask"
 
     def test_other_scripts_stay_with_php(self, front: Front) -> None:
         assert side_of(front.send("GET", "/login.php")) == "php"
