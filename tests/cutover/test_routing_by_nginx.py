@@ -115,7 +115,10 @@ class TestEachWayToNameAnAction:
         assert side_of(reply) == side
         told = CliRunner().invoke(cutover_group, ["check", str(front.table_file), "--query", query])
         assert told.exit_code == 0, told.output
-        by_nginx = re.search(r"side=(\w+)", front.log_lines()[-1])
+        line = re.compile(rf'"GET /services\.php\?{re.escape(query)} HTTP.* side=(\w+)')
+        # nginx writes it when the answer is on its way already.
+        eventually(lambda: line.search("\n".join(front.log_lines())) is not None, "it is logged")
+        by_nginx = line.search("\n".join(front.log_lines()))
         assert by_nginx is not None
         looks = "nginx sends it to the application" in told.stdout
         if looks:
