@@ -46,7 +46,7 @@ def _of_body(content_type: str, body: bytes) -> Iterable[tuple[str, Any]]:
 
 def _of_parts(content_type: str, body: bytes) -> dict[str, Any]:
     options = parse_options_header(content_type)[1]
-    delimiter = b"\n--" + options.get("boundary", "").encode()
+    delimiter = b"\n--" + options.get("boundary", "").encode(errors="replace")
     pieces = body.split(delimiter, _MOST_PARTS)
     if len(pieces) > _MOST_PARTS:
         # 16 MiB hold so many that reading them all would take seconds.
