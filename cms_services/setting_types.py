@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from marshmallow import ValidationError
 from marshmallow import fields as take
+from redis import Redis
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -200,10 +201,11 @@ class SessionPlace(take.Field[SessionFiles | SessionRedis]):
         place = parts.hostname if parts.scheme in ("redis", "rediss") else parts.path
         if parts.scheme not in ("redis", "rediss", "unix") or not place:
             raise ValidationError("Neither a folder nor Redis.")
-        port_of(str(value))
-        query = dict(parse_qsl(parts.query))
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
         prefix = query.pop("prefix", "PHPREDIS_SESSION:")
-        return SessionRedis(parts._replace(query=urlencode(query)).geturl(), prefix)
+        url = parts._replace(query=urlencode(query)).geturl()
+        require_redis_url(url)
+        return SessionRedis(url, prefix)
 
 
 class Instant(take.Field[datetime]):
@@ -212,6 +214,17 @@ class Instant(take.Field[datetime]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         moment = datetime.fromisoformat(str(value))
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def require_redis_url(url: str) -> None:
+    """Raises ValueError or ValidationError for what a client could not be made of.
+
+    Without that, an option that it does not know would only be seen when somebody asks it.
+    """
+    try:
+        Redis.from_url(url).connection_pool.make_connection()
+    except TypeError as error:
+        raise ValidationError("Not an option of Redis.") from error
 
 
 def port_of(url: str) -> int | None:

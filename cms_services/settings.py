@@ -36,6 +36,7 @@ from cms_services.setting_types import (
     Switch,
     Words,
     port_of,
+    require_redis_url,
 )
 
 
@@ -102,7 +103,7 @@ class Settings:
     )
     redis_url: str | None = _setting(
         "REDIS_URL",
-        take.String(validate=[Regexp(r"^(rediss?|unix)://.*"), port_of]),
+        take.String(validate=[Regexp(r"^(rediss?|unix)://.*"), require_redis_url]),
         None,
         "a URL that begins with redis://, rediss:// or unix://",
         "Redis for what several processes share: rate limits, ended sessions. Default: none.",

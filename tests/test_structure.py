@@ -265,7 +265,12 @@ BAD: dict[str, list[str]] = {
         "postgresql+nodriver://127.0.0.1/shop",
         "sqlite:////dev/null/shop.sqlite3",
     ],
-    "REDIS_URL": ["127.0.0.1:6379", "http://127.0.0.1:6379", "redis://127.0.0.1:port"],
+    "REDIS_URL": [
+        "127.0.0.1:6379",
+        "http://127.0.0.1:6379",
+        "redis://127.0.0.1:port",
+        "redis://127.0.0.1:6379?timeout=2",
+    ],
     "SECRET_KEY": ["x" * 15],
     "SECRET_KEY_PREVIOUS": [" ", "x" * 15, f"{'x' * 16} y"],
     "ENCRYPTION_KEY": [
@@ -352,6 +357,7 @@ BAD: dict[str, list[str]] = {
         "http://127.0.0.1",
         "redis://",
         "redis://127.0.0.1:x",
+        "redis://127.0.0.1?auth=secret",
         "unix://",
         "tcp://127.0.0.1:6379",
     ],

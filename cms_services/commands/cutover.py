@@ -8,9 +8,8 @@ import click
 
 from cms_services.cutover.explanation import explained
 from cms_services.cutover.nginx import http_configuration, server_configuration
+from cms_services.legacy.media_types import FORM
 from cms_services.legacy.routes import RouteTable, RouteTableError, read_table
-
-_FORM = "application/x-www-form-urlencoded"
 
 
 class _Table(click.ParamType[RouteTable]):
@@ -75,7 +74,7 @@ def _write(path: Path, content: bytes) -> None:
 @click.argument("table", type=_Table())
 @click.option("--query", default="", help="What stands behind the question mark.")
 @click.option("--body", help="A body; with it the method is POST.")
-@click.option("--content-type", default=_FORM, show_default=True, help="Type of the body.")
+@click.option("--content-type", default=FORM, show_default=True, help="Type of the body.")
 @click.option("--method", help="Another method.")
 @click.option("--client", default="", help="Session id or address, for shares.")
 def check_command(

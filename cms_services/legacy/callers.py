@@ -15,7 +15,7 @@ def caller_of(environ: dict[str, Any], user_id: str | None = None) -> Caller:
     told = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER") or ""
     return Caller(
         user_id,
-        network_of(environ.get("REMOTE_ADDR"))[:_LONGEST],
+        _printable(network_of(environ.get("REMOTE_ADDR"))),
         _printable(browser_words(environ.get("HTTP_USER_AGENT", ""))),
         _printable(_host_of(told)),
     )

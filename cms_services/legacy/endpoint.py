@@ -101,7 +101,8 @@ def _find_action(given: dict[str, Any]) -> Action:
 
 def _adapt(response: Response, profile: Profile) -> Response:
     """What we answer, failures too, as the old script would have."""
-    if request.path != PATH or response.is_streamed:
+    # Nothing else but JSON answers here, save for a preflight's empty answer.
+    if request.path != PATH or response.is_streamed or not response.is_json:
         return response
     told = profile.adapt(g.get("legacy_action"), response.status_code, response.get_data())
     response.status_code = told.status
@@ -125,7 +126,13 @@ def _refuse_what_cannot_be_passed_on() -> None:
 def _count(response: Response) -> Response:
     """Enter the call into the ledger; those that were to be passed on are there already."""
     environ = request.environ
-    if request.path == PATH and REFUSAL not in environ and not is_copy(environ):
+    # Browsers ask for permission by OPTIONS, on their own.
+    if (
+        request.method != "OPTIONS"
+        and request.path == PATH
+        and REFUSAL not in environ
+        and not is_copy(environ)
+    ):
         actor = g.get("actor")
         caller = caller_of(environ, actor.user_id if actor else None)
         tally: Tally = current_app.extensions["cms_services.tally"]

@@ -52,9 +52,14 @@ class AnswerBody:
         self._connection, self._answer = connection, answer
 
     def __iter__(self) -> Iterator[bytes]:
-        # What breaks off here breaks off for the client too: the head is sent already.
-        while piece := self._answer.read1(_ONE_READ):
+        left = self._answer.length
+        while left != 0 and (piece := self._answer.read1(_ONE_READ)):
+            left = None if left is None else left - len(piece)
             yield piece
+        if left:
+            # What breaks off here breaks off for the client too: the head is sent already, and it
+            # would take the next answer for the rest of this one.
+            raise http.client.IncompleteRead(b"", left)
 
     def close(self) -> None:
         self._answer.close()

@@ -6,13 +6,9 @@ from flask import g, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from cms_services.errors import ValidationFailed
+from cms_services.legacy.media_types import FORM, JSON, PARTS, json_text, kind_of
 from cms_services.legacy.php_parameters import ParameterError, parse_pairs, parse_urlencoded
 from cms_services.web.bodies import parse_json_object, read_body, refuse_unstorable
-
-_FORM = "application/x-www-form-urlencoded"
-_MULTIPART = "multipart/form-data"
-# What old XMLHttpRequest code sends JSON as.
-_JSON = ("application/json", "text/plain", "")
 
 
 def read_parameters() -> dict[str, Any]:
@@ -34,20 +30,17 @@ def read_parameters() -> dict[str, Any]:
 
 
 def _read_body() -> dict[str, Any]:
-    kind = request.mimetype
-    if kind == _MULTIPART:
+    content_type = request.headers.get("Content-Type", "")
+    if kind_of(content_type, b"") == PARTS:
         # Reading the form also refuses one that is too large, or has too many parts.
         fields = request.form.items(multi=True)
         return dict(parse_pairs((name.encode(), value.encode()) for name, value in fields))
     raw = read_body()
     if not raw:
         return {}
-    if kind == _FORM:
+    kind = kind_of(content_type, raw)
+    if kind == FORM:
         return dict(parse_urlencoded(raw))
-    if kind in _JSON:
-        return parse_json_object(_without_byte_order_mark(raw))
-    raise UnsupportedMediaType(f"Send parameters as {_FORM}, {_MULTIPART} or application/json.")
-
-
-def _without_byte_order_mark(raw: bytes) -> bytes:
-    return raw.removeprefix(b"\xef\xbb\xbf")
+    if kind == JSON:
+        return parse_json_object(json_text(raw))
+    raise UnsupportedMediaType(f"Send parameters as {FORM}, {PARTS} or {JSON}.")

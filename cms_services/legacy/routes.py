@@ -47,11 +47,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """The side that answers a request, the action it names, and why."""
+    """The side that answers a request, the action it names, and why.
+
+    `is_mixed` where it names actions of both sides, so that neither may do any of them.
+    """
 
     side: Side
     action: str | None
     reason: str
+    is_mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class RouteTable:
 
         `present` are the names of the request's parameters, `project` that parameter's value, and
         `client` what tells one browser from another. Where several actions are named, and any of
-        them is ours, the request is ours to refuse, lest PHP does what it no longer should.
+        them is ours, the request is ours, lest PHP does what it no longer should.
         """
         named = [name for name in self.known_actions if name in present]
         if not named:
@@ -102,7 +106,9 @@ class RouteTable:
         if len(decided) > 1:
             told = ", ".join(named)
             side: Side = "flask" if ours else "php"
-            return Decision(side, (ours or decided)[0].action, f"it names several actions: {told}")
+            reason = f"it names several actions: {told}"
+            is_mixed = 0 < len(ours) < len(decided)
+            return Decision(side, (ours or decided)[0].action, reason, is_mixed)
         return decided[0]
 
     def _decide(self, action: str, project: object, client: str) -> Decision:
@@ -209,9 +215,11 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands there twice")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+            # Other keys are refused by the SafeLoader itself.
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands there twice")
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

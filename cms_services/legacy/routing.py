@@ -17,7 +17,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_input_stream
 
-from cms_services.errors import DomainError, UpstreamError
+from cms_services.errors import AmbiguousAction, DomainError, UpstreamError
 from cms_services.ledger.counting import Tally
 from cms_services.legacy.actions import ACTIONS
 from cms_services.legacy.callers import caller_of
@@ -96,7 +96,10 @@ class Routing:
             if environ.get(f"HTTP_{PASSED_ON.upper().replace('-', '_')}"):
                 raise UpstreamError("PHP's address in the table of actions leads back here.")
             request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
-            self._tally.count(caller_of(environ), decision.action or UNKNOWN, "passed on")
+            # A failure is told by the same one.
+            environ["HTTP_X_REQUEST_ID"] = request_id
+            if environ["REQUEST_METHOD"] != "OPTIONS":
+                self._tally.count(caller_of(environ), decision.action or UNKNOWN, "passed on")
             answer = pass_on(
                 table.php_address, environ, body, _added(environ, request_id), self._seconds
             )
@@ -121,6 +124,10 @@ def _decide(environ: dict[str, Any], body: bytes, table: RouteTable) -> Decision
     client = cookie_of(environ.get("HTTP_COOKIE", ""), table.session_cookie)
     client = client or environ.get("REMOTE_ADDR") or ""
     decision = table.decide(given.keys(), given.get("project"), client)
+    if decision.is_mixed:
+        # The application may not see all of them, and would do the one that it sees.
+        named = [name for name in table.known_actions if name in given]
+        raise AmbiguousAction("Send one action at a time.", {"actions": named})
     action = ACTIONS.get(decision.action or "")
     if is_copy(environ) and action is not None and action.transaction == "read":
         # nginx has asked PHP already, and wants to compare.

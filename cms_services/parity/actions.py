@@ -8,36 +8,25 @@ from urllib.parse import quote
 import orjson
 
 from cms_services.legacy.actions import ACTIONS, actions_in
-from cms_services.legacy.php_parameters import ParameterError, parse_urlencoded
-from cms_services.parity.recording import Exchange, Message
+from cms_services.legacy.media_types import FORM, kind_of
+from cms_services.legacy.naming import named_in
+from cms_services.parity.recording import Exchange
 
 NO_ACTION, SEVERAL = "(no known action)", "(several actions)"
-_FORM = "application/x-www-form-urlencoded"
 _NAMES_OF_IDS = re.compile(r"(?:.*[_\]\[.-])?(?:service_?)?id\]?\Z", re.IGNORECASE)
 
 Change = Callable[[str, str], str]
 
 
-def parameters_of(exchange: Exchange) -> dict[str, Any]:
-    """The parameters of a request, those of its body before those of its query."""
-    given = _form(exchange.target.partition("?")[2].encode())
-    kind = _kind(exchange.request)
-    body = exchange.request.body or b""
-    if kind == _FORM:
-        return given | _form(body)
-    if kind == "multipart/form-data":
-        names = re.findall(rb"name=\"([A-Za-z]+)\"", body)
-        return given | {name.decode(): "" for name in names}
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return given
-    return given | found if isinstance(found, dict) else given
+def _named_in(exchange: Exchange) -> dict[str, Any]:
+    """The parameters of a request that are set, those of its body before those of its query."""
+    query = exchange.target.partition("?")[2].encode()
+    return named_in(query, exchange.request.header("Content-Type"), exchange.request.body or b"")
 
 
 def action_of(exchange: Exchange) -> str:
     """The name of the action, or NO_ACTION or SEVERAL."""
-    given = parameters_of(exchange)
+    given = _named_in(exchange)
     present = actions_in(given)
     if len(present) == 1:
         return present[0]
@@ -46,7 +35,7 @@ def action_of(exchange: Exchange) -> str:
 
 def why_not_reading(exchange: Exchange) -> str | None:
     """Why a request may change something, or None where it can't."""
-    given = parameters_of(exchange)
+    given = _named_in(exchange)
     present = actions_in(given)
     if not present:
         return "what it does is not known"
@@ -70,7 +59,7 @@ def with_ids(exchange: Exchange, known: Mapping[str, str]) -> tuple[str, bytes |
     body = exchange.request.body
     if not body or not known:
         return target, body
-    if _kind(exchange.request) == _FORM:
+    if kind_of(exchange.request.header("Content-Type"), body) == FORM:
         return target, _changed_form(body.decode(errors="surrogateescape"), change).encode(
             errors="surrogateescape"
         )
@@ -103,14 +92,3 @@ def _changed_value(value: Any, change: Change, name: str = "") -> Any:
         if changed != str(value):
             return int(changed) if changed.isdecimal() else changed
     return value
-
-
-def _kind(message: Message) -> str:
-    return message.header("Content-Type").partition(";")[0].strip().lower()
-
-
-def _form(text: bytes) -> dict[str, Any]:
-    try:
-        return dict(parse_urlencoded(text))
-    except ParameterError:
-        return {}

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_plus
 
 import orjson
 
+from cms_services.legacy.media_types import FORM, PARTS, json_text, kind_of
 from cms_services.parity.recording import Exchange, Message
 
 # Names are taken apart at capitals and signs, so that `sessionId` and `SESSION_ID` are alike.
@@ -94,15 +95,15 @@ class Masker:
         return f"{name}={self.mask(value)}" if mark else self.mask(name)
 
     def _body(self, content_type: str, body: bytes) -> bytes:
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind == "multipart/form-data":
+        kind = kind_of(content_type, body)
+        if kind == PARTS:
             return self._multipart(content_type, body)
-        if kind == "application/x-www-form-urlencoded":
+        if kind == FORM:
             return self._form(body.decode(errors="surrogateescape")).encode(
                 errors="surrogateescape"
             )
         try:
-            value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+            value = orjson.loads(json_text(body))
         except orjson.JSONDecodeError:
             return self.text(body)
         # What has no secret stays as it was written, to the byte.

@@ -28,6 +28,8 @@ _RENEWED_EVERY = timedelta(minutes=1)
 # PHP writes a file within one system call, or two where it gets shorter.
 _WRITING_SECONDS = 2.0
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Debian's folder may be passed through, but not listed.
+_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ class _Files:
         try:
             try:
                 # The folder itself may be a link; that is up to the operator.
-                opened.append(os.open(self._place.folder, os.O_RDONLY | os.O_DIRECTORY))
+                opened.append(os.open(self._place.folder, _PASS))
                 for name in session_id[: self._place.depth]:
-                    opened.append(os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=opened[-1]))
+                    opened.append(os.open(name, _PASS | os.O_NOFOLLOW, dir_fd=opened[-1]))
                 opened.append(os.open(f"sess_{session_id}", _OPEN, dir_fd=opened[-1]))
             except OSError as error:
                 if len(opened) == 0 or error.errno != errno.ENOENT:

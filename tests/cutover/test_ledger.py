@@ -42,7 +42,8 @@ class TestLedger:
             data_of(alice.post("/services.php", json={"getServices": 1}, headers=headers))
         app.test_client().get("/services.php?getServices=1", headers={"User-Agent": "curl/8.5.0"})
         app.test_client().get("/services.php?sendNewsletter=1")
-        # Neither REST nor the copy of a read counts.
+        # Neither REST nor the copy of a read counts, nor a browser's own question.
+        app.test_client().options("/services.php?getLogs=1")
         alice.get("/api/services")
         alice.get("/services.php?getTemplates=1", headers={"X-CMS-Mirror": "1"})
         tally_of(app).flush()

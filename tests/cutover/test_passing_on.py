@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -194,6 +195,20 @@ class TestRefused:
         assert reply.status == 504
         assert json.loads(reply.body)["error"]["code"] == "UPSTREAM_TIMEOUT"
 
+    def test_a_php_that_takes_too_long_for_nginx(self, front: Front) -> None:
+        conf = front.folder / "front.conf"
+        good = conf.read_text()
+        path = "/services.php?upload&slow=2"
+        try:
+            conf.write_text(good.replace("root ", "fastcgi_read_timeout 1s; root ", 1))
+            front.reload()
+            eventually(lambda: front.send("GET", path).status == 504, "nginx waits no longer")
+            told = json.loads(front.send("GET", path).body)["error"]
+            assert told["code"] == "UPSTREAM_TIMEOUT"
+        finally:
+            conf.write_text(good)
+            front.reload()
+
 
 class TestTheTableChanges:
     def test_it_is_read_anew_and_a_broken_one_leaves_the_last(self, front: Front) -> None:
@@ -270,6 +285,45 @@ class TestTheTableChanges:
         assert b"Set-Cookie: a=1\r\nSet-Cookie: b=2, c" in head_of_answer
         assert b"X-Hop" not in head_of_answer and b"Keep-Alive" not in head_of_answer
         assert b"\x00\xff\n" in rest
+
+    @pytest.mark.parametrize(
+        "answer",
+        [b"Content-Length: 100\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"],
+    )
+    def test_half_an_answer_ends_the_connection(self, front: Front, answer: bytes) -> None:
+        """Else the client would take the next answer for the rest of it."""
+        with (
+            as_php(front) as listener,
+            socket.create_connection(("127.0.0.1", front.server.port), 20) as client,
+        ):
+            ask = b"GET /services.php?upload HTTP/1.1\r\nHost: x\r\n\r\n"
+            client.sendall(ask)
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            received = b""
+            while piece := client.recv(65536):
+                received += piece
+        assert received.count(b"HTTP/1.1 200") == 1
+        assert b"half" in received and not received.endswith(b"0\r\n\r\n")
+
+    def test_a_failure_is_told_by_the_id_that_php_was_given(self, front: Front) -> None:
+        with (
+            as_php(front) as listener,
+            socket.create_connection(("127.0.0.1", front.server.port), 20) as client,
+        ):
+            client.sendall(b"GET /services.php?upload HTTP/1.0\r\nHost: x\r\n\r\n")
+            connection, _ = listener.accept()
+            with connection:
+                asked = connection.recv(65536)
+            told = b""
+            while piece := client.recv(65536):
+                told += piece
+        sent = re.search(rb"X-Request-ID: (\w+)", asked)
+        assert told.startswith((b"HTTP/1.0 502", b"HTTP/1.1 502"))
+        assert sent is not None and b"X-Request-ID: " + sent[1] in told
 
     def test_one_that_breaks_off_is_told_and_asked_once(self, front: Front) -> None:
         with as_php(front) as listener:

@@ -96,6 +96,7 @@ class TestTable:
             "- x",
             "\xff",
             "a: 1\na: 2",
+            "? [a]\n: 1",
             "actions: {x: php, x: flask}",
             "!!python/x y",
         ],
@@ -163,8 +164,32 @@ class TestNames:
     def test_null_is_not_set(self) -> None:
         assert named_in(b"a=1", "application/json", b'{"getServices": null, "b": 0}') == {
             "a": "1",
-            "b": 0,
+            "b": "0",
         }
+        # A script that reads the query alone sees it.
+        assert named_in(b"getLogs=1", "", b'{"getLogs": null}') == {"getLogs": "1"}
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["application/x-www-form-urlencoded", "text/plain", "", "application/csp-report"],
+    )
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b' {"getLogs": 1}',
+            b'\xef\xbb\xbf{"getLogs": 1}',
+            b'{"getLogs": 1, "x": 1e999}',
+            b'{"getLogs": 1, "x": ' + b"1" * 5000 + b"}",
+        ],
+        ids=["blank", "mark", "infinite", "long"],
+    )
+    def test_json_that_php_reads_is_read_under_any_type(self, kind: str, body: bytes) -> None:
+        assert "getLogs" in named_in(b"", kind, body)
+
+    def test_a_form_that_is_json_too_is_read_both_ways(self) -> None:
+        form = "application/x-www-form-urlencoded,x"
+        named = named_in(b"", form, b'{"getServices": "&getLogs=1&"}')
+        assert {"getServices", "getLogs"} <= named.keys()
 
     def test_what_we_would_refuse_is_read_all_the_same(self) -> None:
         form = "application/x-www-form-urlencoded"
@@ -172,6 +197,12 @@ class TestNames:
         assert "getLogs" in named_in(b"", form, b"name=M\xfcller&" + deep + b"&getLogs=1")
         many = b"&".join(b"p%d=1" % number for number in range(1000))
         assert "getLogs" not in named_in(b"", form, many + b"&getLogs=1")
+        part = b'\r\n--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n1'
+        parts, last = part % b"a" * 1000, part % b"getLogs"
+        kind = "multipart/form-data; boundary=x"
+        assert "getLogs" in named_in(b"", kind, last + parts + b"\r\n--x--")
+        assert "getLogs" in named_in(b"", kind, last + parts * 2 + b"\r\n--x--")
+        assert "getLogs" not in named_in(b"", kind, parts * 2 + last + b"\r\n--x--")
 
 
 class TestShares:

@@ -74,6 +74,9 @@ class TestEachWayToNameAnAction:
                 json.dumps(fields).encode(),
                 {"Content-Type": "application/json"},
             ),
+            "JSON under a form's type": front.send(
+                "POST", "/services.php", json.dumps(fields).encode(), form
+            ),
             "parts": front.send(
                 "POST", "/services.php", parts(**fields), {"Content-Type": MULTIPART}
             ),
@@ -112,7 +115,10 @@ class TestEachWayToNameAnAction:
         assert side_of(reply) == side
         told = CliRunner().invoke(cutover_group, ["check", str(front.table_file), "--query", query])
         assert told.exit_code == 0, told.output
-        by_nginx = re.search(r"side=(\w+)", front.log_lines()[-1])
+        line = re.compile(rf'"GET /services\.php\?{re.escape(query)} HTTP.* side=(\w+)')
+        # nginx writes it when the answer is on its way already.
+        eventually(lambda: line.search("\n".join(front.log_lines())) is not None, "it is logged")
+        by_nginx = line.search("\n".join(front.log_lines()))
         assert by_nginx is not None
         looks = "nginx sends it to the application" in told.stdout
         if looks:
@@ -122,6 +128,26 @@ class TestEachWayToNameAnAction:
         else:
             assert by_nginx[1] == side
             assert f"nginx sends it to {side}" in told.stdout
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"getServices=1&sendNewsletter=1",
+            b"createService=1&updateService=1&name=x",
+            # The application sees one, PHP another.
+            b'{"updateService": 1, "serviceId": 12, "name": "&createService=1"}',
+        ],
+    )
+    def test_actions_of_both_sides_are_refused(self, front: Front, body: bytes) -> None:
+        reply = front.send("POST", "/services.php", body, {"Content-Type": FORM})
+        assert json.loads(reply.body)["error"]["code"] == "AMBIGUOUS_ACTION"
+        query = f"/services.php?{body.decode()}" if body[:1] != b"{" else "/services.php"
+        reply = front.send("POST", query, body, {"Content-Type": FORM})
+        assert json.loads(reply.body)["error"]["code"] == "AMBIGUOUS_ACTION"
+
+    def test_null_in_the_body_does_not_send_ours_to_php(self, front: Front) -> None:
+        body, kind = b'{"createService": null}', {"Content-Type": "application/json"}
+        assert side_of(front.send("POST", "/services.php?createService=1", body, kind)) == "flask"
 
     def test_other_scripts_stay_with_php(self, front: Front) -> None:
         assert side_of(front.send("GET", "/login.php")) == "php"

@@ -232,7 +232,10 @@ class TestSendingParameters:
         assert (created["name"], created["endpoints"]) == ("Ö", ["/a", "/b"])
         assert created["configuration"] == {"port": "3000"}
 
-    @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "", None])
+    @pytest.mark.parametrize(
+        "content_type",
+        ["application/json", "text/plain", "", None, FORM, f"{FORM}; charset=UTF-8"],
+    )
     def test_json_comes_under_the_types_old_code_sends(
         self, alice: Person, content_type: str | None
     ) -> None:
@@ -276,6 +279,9 @@ class TestSendingParameters:
             (b'{"getServices":' + b"[" * 40 + b"]" * 40 + b"}", "application/json", 400,
              "MALFORMED_BODY"),
             (b"\xff\xfe", "application/json", 400, "MALFORMED_BODY"),
+            (b' {"getServices":', FORM, 400, "MALFORMED_BODY"),
+            (b"[1]", FORM, 400, "UNKNOWN_ACTION"),
+            (b'{"a": "&getServices=1&"}', FORM, 400, "UNKNOWN_ACTION"),
             (b"getServices=1&q=\xff", FORM, 400, "VALIDATION_ERROR"),
             (b"getServices=1&q=%00", FORM, 400, "VALIDATION_ERROR"),
             (b"getServices=1&a" + b"[b]" * 65 + b"=1", FORM, 400, "VALIDATION_ERROR"),

@@ -32,6 +32,7 @@ def masked(content_type: str, body: str, target: str = "/services.php") -> tuple
         ("application/json", f'{{"tokens": ["{SECRET}"], "name": "x"}}', '"name":"x"'),
         ("application/x-www-form-urlencoded", f"c%5Bsecret%5D={SECRET}&n=a+b", "n=a+b"),
         ("application/x-www-form-urlencoded", f"c=%7B%22pwd%22%3A%22{SECRET}%22%7D&n=1", "n=1"),
+        ("application/x-www-form-urlencoded", f'{{"password":"{SECRET}","n":1}}', '"n":1'),
         ("multipart/form-data; boundary=b", MULTIPART, "Orders"),
         ("text/html", f'<input name="csrf" value="x"> password = "{SECRET}";', "<input name"),
         ("text/plain", f'{{"broken": 1, "passwd": "{SECRET}"', '"broken": 1'),

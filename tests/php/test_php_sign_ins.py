@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +33,30 @@ ID = "0123456789abcdefghijklmnop"
 SESSION = b'user|a:2:{s:2:"id";i:7;s:4:"name";s:1:"J";}'
 NEW = {"createService": "1", "name": "Shop", "type": "api", "project": "P"}
 MINUTE = 60
+# Root may list every folder, so that it becomes another user first.
+_AS_PHPS_USER = """
+import os, sys, tempfile
+from pathlib import Path
+from cms_services.php.sign_ins import PhpSignIns
+from cms_services.settings import load_settings
+
+own = os.geteuid()
+user = own or 65534
+with tempfile.TemporaryDirectory() as made:
+    top = Path(made)
+    below = top / "0"
+    below.mkdir()
+    session = below / f"sess_{sys.argv[1]}"
+    session.write_bytes(sys.argv[2].encode())
+    for each in (session, below, top):
+        os.chown(each, user, -1)
+        each.chmod(0o600 if each is session else 0o300)
+    os.seteuid(user)
+    sign_ins = PhpSignIns(load_settings({"PHP_SESSIONS": f"files:1;{top}"}))
+    found = sign_ins.recognise(sys.argv[1])
+    print(found and found.user_id)
+    os.seteuid(own)
+"""
 
 
 def add_account(app: Flask, user_id: str = "7", **fields: Any) -> None:
@@ -412,6 +438,17 @@ class TestHostileSessions:
         browser = browser_with(ours, ID)
         assert [who_is(browser) for _ in range(3)] == [None] * 3
         assert caplog.text.count("PHP session") == caplog.text.count("No such file") == 1
+
+
+def test_folders_need_not_be_readable() -> None:
+    """As Debian's: nobody but root lists /var/lib/php/sessions."""
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_PHPS_USER, ID, SESSION.decode()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("7\n", 0), done.stderr
 
 
 @on_sqlite

@@ -133,6 +133,15 @@ class TestTrustedOrigins:
         assert refused.headers["Retry-After"]
         assert preflight(client, "/api/services").status_code == 204
 
+    @pytest.mark.parametrize("setting", ["LEGACY_ENVELOPE=bare", "LEGACY_STATUS=always-200"])
+    def test_may_ask_services_php_whose_answers_look_old(
+        self, make_bare_app: MakeApp, setting: str
+    ) -> None:
+        name, value = setting.split("=")
+        app = make_bare_app(TRUSTED_ORIGINS=TRUSTED, **{name: value})
+        answer = preflight(app.test_client(), "/services.php")
+        assert (answer.status_code, answer.data) == (204, b"")
+
     def test_sign_in_and_change_by_token_and_by_cookie(
         self, make_app: MakeApp, new_person: NewPerson
     ) -> None:
