@@ -23,8 +23,8 @@ PASSWORD = "Correct-horse-7"
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         app = create_app({"CMS_DATA_DIR": folder, "RATE_LIMITS": "off", "LOG_LEVEL": "error"})
-        accounts = {"known": hash_password(PASSWORD), "inactive": hash_password(PASSWORD)}
         with app.app_context():
+            accounts = {"known": hash_password(PASSWORD), "inactive": hash_password(PASSWORD)}
             upgrade_schema()
             for name, stored in accounts.items():
                 _add(name, stored, active=name != "inactive")

@@ -37,8 +37,6 @@ from tests.databases import (
 )
 from tests.people import PASSWORD, Person
 
-_PASSWORD_HASH = hash_password(PASSWORD)
-
 # Some systems set it. Every process that a test starts would compile all of the application again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -132,6 +130,8 @@ QUIET = {
     "RATE_LIMITS": "off",
     # It is written later, by a thread, and would be among what another test sees.
     "LEGACY_USAGE_RETENTION_DAYS": "0",
+    # The least there is. The default takes longer than many a test.
+    "PASSWORD_HASH_MEMORY_MB": "12",
     # Logging is process-wide; a test that reads log lines asks for them.
     "LOG_LEVEL": "warning",
 }
@@ -204,13 +204,18 @@ def new_person(app: Flask) -> NewPerson:
     def make(name: str, role: Role = Role.USER, of: Flask = app) -> Person:
         email = f"{name.lower()}@example.com"
         with of.app_context():
-            user = User(email=email, name=name, password_hash=_PASSWORD_HASH, role=role)
+            user = User(email=email, name=name, password_hash=_hash_of_password(), role=role)
             db.session.add(user)
             db.session.commit()
             token = new_access_token(user)
             return Person(of.test_client(), user.id, email, token)
 
     return make
+
+
+@cache
+def _hash_of_password() -> str:
+    return hash_password(PASSWORD)
 
 
 @pytest.fixture

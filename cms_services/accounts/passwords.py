@@ -3,13 +3,18 @@
 import re
 import secrets
 import string
+from base64 import b64encode
+from dataclasses import replace
 from functools import cache
 
+from argon2 import Parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from cms_services.settings import current_settings
 from cms_services.wording import worded
 
 _MINIMUM, _MAXIMUM = 8, 1024
@@ -24,11 +29,37 @@ PASSWORD_RULE = worded(
 _OBVIOUS_WORDS = ("cms", "services", "cms services", "admin", "administrator", "password")
 
 _bcrypt = BcryptHasher()
-_hashes = PasswordHash((Argon2Hasher(), _bcrypt))
-# Verified where there is no account, so that both answers take the same time.
-_decoy_hash = _hashes.hash(secrets.token_urlsafe(16))
-# How hashes begin that are made now: algorithm, version and parameters.
-CURRENT_PREFIX = _decoy_hash.rsplit("$", 2)[0] + "$"
+
+
+class Hashing:
+    """argon2id at some cost, beside the bcrypt of hashes that came from PHP."""
+
+    def __init__(self, cost: Parameters) -> None:
+        argon2 = Argon2Hasher(cost.time_cost, cost.memory_cost, cost.parallelism)
+        self.hashes = PasswordHash((argon2, _bcrypt))
+        # How hashes begin that are made now: algorithm, version and parameters.
+        self.prefix = (
+            f"$argon2id$v={cost.version}"
+            f"$m={cost.memory_cost},t={cost.time_cost},p={cost.parallelism}$"
+        )
+        # Verified where there is no account, so that both answers take the same time. No password
+        # has this hash.
+        zeros = (_base64(bytes(length)) for length in (cost.salt_len, cost.hash_len))
+        self.decoy = self.prefix + "$".join(zeros)
+
+
+@cache
+def _hashing_with(memory_mib: int) -> Hashing:
+    return Hashing(replace(RFC_9106_LOW_MEMORY, memory_cost=memory_mib * 1024))
+
+
+def _hashing() -> Hashing:
+    return _hashing_with(current_settings().password_hash_memory)
+
+
+def current_prefix() -> str:
+    """How the hashes begin that this installation makes now."""
+    return _hashing().prefix
 
 
 def is_acceptable_password(password: str) -> bool:
@@ -47,12 +78,13 @@ def is_common_password(password: str, own_words: tuple[str, ...] = ()) -> bool:
 
 
 def hash_password(password: str) -> str:
-    return _hashes.hash(password)
+    """A hash to store, with a salt of its own and PASSWORD_HASH_MEMORY_MB's cost."""
+    return _hashing().hashes.hash(password)
 
 
 def is_outdated_hash(stored_hash: str) -> bool:
     """Whether another hasher, or the present one with other parameters, made this hash."""
-    return not stored_hash.startswith(CURRENT_PREFIX)
+    return not stored_hash.startswith(current_prefix())
 
 
 def verify_password(
@@ -66,10 +98,11 @@ def verify_password(
     """
     if len(password) > _MAXIMUM:
         password = ""
-    tried = stored_hash or _decoy_hash
+    decoy = _hashing().decoy
+    tried = stored_hash or decoy
     matches = _verify(password, tried)
     if not matches and outdated_sample is not None:
-        _verify(password, _decoy_hash if is_outdated_hash(tried) else outdated_sample)
+        _verify(password, decoy if is_outdated_hash(tried) else outdated_sample)
     return matches and stored_hash is not None
 
 
@@ -83,13 +116,19 @@ def generate_password() -> str:
 
 
 def _verify(password: str, stored_hash: str) -> bool:
+    hashes = _hashing().hashes
     try:
         if _bcrypt.identify(stored_hash):
-            return _hashes.verify(password.encode()[:_BCRYPT_BYTES], stored_hash)
-        return _hashes.verify(password, stored_hash)
+            return hashes.verify(password.encode()[:_BCRYPT_BYTES], stored_hash)
+        return hashes.verify(password, stored_hash)
     except (UnknownHashError, ValueError):
         # What no hasher made opens to no password.
         return False
+
+
+def _base64(data: bytes) -> str:
+    # The PHC string format leaves the padding out.
+    return b64encode(data).rstrip(b"=").decode()
 
 
 def _letters(text: str) -> str:

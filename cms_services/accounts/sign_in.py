@@ -8,7 +8,7 @@ from sqlalchemy import select
 from cms_services.accounts.addresses import normalised_email
 from cms_services.accounts.models import User, UserSession
 from cms_services.accounts.passwords import (
-    CURRENT_PREFIX,
+    current_prefix,
     hash_password,
     is_outdated_hash,
     verify_password,
@@ -41,7 +41,7 @@ def check_password(email: str, password: str) -> CheckedPassword:
     """
     user = db.session.scalar(select(User).where(User.email == normalised_email(email)))
     sample = db.session.scalar(
-        select(User.password_hash).where(~User.password_hash.startswith(CURRENT_PREFIX)).limit(1)
+        select(User.password_hash).where(~User.password_hash.startswith(current_prefix())).limit(1)
     )
     matches = verify_password(password, user.password_hash if user else None, sample)
     if user is None or not matches or not user.active:

@@ -88,7 +88,18 @@ def project_for_new_service(actor: Actor, name: str) -> Project:
 
     Raises Forbidden where it is somebody else's.
     """
-    return writable_project(actor, name) or create_project(actor, name)
+    present = writable_project(actor, name)
+    if present is not None:
+        return present
+    try:
+        with db.session.begin_nested():
+            return create_project(actor, name)
+    except Conflict:
+        # Somebody made it at the same moment: the same page, with two services of a new project.
+        present = writable_project(actor, name)
+        if present is None:
+            raise
+        return present
 
 
 def writable_project(actor: Actor, name: str) -> Project | None:

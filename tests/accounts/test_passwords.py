@@ -8,8 +8,10 @@ from flask.testing import FlaskClient
 from pwdlib import PasswordHash
 
 from cms_services.accounts.models import User
-from cms_services.accounts.passwords import CURRENT_PREFIX
+from cms_services.accounts.users import create_user
+from cms_services.actor import SYSTEM
 from cms_services.extensions import db
+from cms_services.vocabulary import Role
 from tests.conftest import MakeApp, NewPerson
 from tests.people import PASSWORD, Person, data_of, error_of
 
@@ -62,10 +64,26 @@ class TestHashesOfThePhpCms:
         assert hash_of(app, "old@example.com") == php_hash
         data_of(login(client, "old@example.com", password))
         renewed = hash_of(app, "old@example.com")
-        assert renewed.startswith("$argon2id$") and renewed.startswith(CURRENT_PREFIX)
+        assert renewed.startswith("$argon2id$v=19$m=12288,t=3,p=4$")
         data_of(login(client, "old@example.com", password))
         assert hash_of(app, "old@example.com") == renewed
         error_of(login(client, "old@example.com", "Wrong-horse-7"), 401, "UNAUTHENTICATED")
+
+    def test_more_memory_is_taken_from_the_next_sign_in_on(self, make_app: MakeApp) -> None:
+        frugal, generous = make_app(), make_app(PASSWORD_HASH_MEMORY_MB="16")
+        with frugal.app_context():
+            create_user(SYSTEM, "old@example.com", "Old", PASSWORD, Role.USER)
+            db.session.commit()
+        before = hash_of(frugal, "old@example.com")
+        assert before.startswith("$argon2id$v=19$m=12288,t=3,p=4$")
+        error_of(
+            login(generous.test_client(), "old@example.com", "Wrong-horse-7"),
+            401,
+            "UNAUTHENTICATED",
+        )
+        assert hash_of(frugal, "old@example.com") == before
+        data_of(login(generous.test_client(), "old@example.com"))
+        assert hash_of(frugal, "old@example.com").startswith("$argon2id$v=19$m=16384,t=3,p=4$")
 
     def test_after_that_the_whole_of_a_long_password_counts(
         self, app: Flask, client: FlaskClient

@@ -32,6 +32,38 @@ def roles_of(person: Person, project: dict[str, Any]) -> dict[str, str]:
 
 
 class TestCreating:
+    def test_two_services_made_at_once_share_their_new_project(
+        self, app: Flask, alice: Person
+    ) -> None:
+        first, second = answers_of_two_at_once(
+            app,
+            "projects",
+            lambda: alice.post(
+                "/api/services", json={"name": "A", "type": "api", "project": "shop"}
+            ),
+            lambda: alice.post(
+                "/api/services", json={"name": "B", "type": "api", "project": "shop"}
+            ),
+        )
+        assert [data_of(each, 201)["project"] for each in (first, second)] == ["shop", "shop"]
+        assert len(data_of(alice.get("/api/projects"))) == 1
+        told = [event["type"] for event in data_of(alice.get("/api/events"))]
+        assert sum("project.created" in each for each in told) == 1
+
+    def test_of_two_people_who_name_one_project_at_once_the_second_is_refused(
+        self, app: Flask, alice: Person, bob: Person
+    ) -> None:
+        first, second = answers_of_two_at_once(
+            app,
+            "projects",
+            lambda: alice.post(
+                "/api/services", json={"name": "A", "type": "api", "project": "shop"}
+            ),
+            lambda: bob.post("/api/services", json={"name": "B", "type": "api", "project": "shop"}),
+        )
+        assert data_of(first, 201)["project"] == "shop"
+        error_of(second, 403, "FORBIDDEN")
+
     def test_it_belongs_to_its_maker(self, alice: Person) -> None:
         answer = alice.post("/api/projects", json={"name": "shop", "description": "The shop"})
         project = data_of(answer, 201)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from argon2.profiles import CHEAPEST
 from flask import Flask
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from cms_services import create_app
 from cms_services.accounts import passwords
@@ -18,8 +17,8 @@ from tests.permissions.world import World
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed hundreds of times here, and how well is not what is tried."""
-    cheap = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_hashes", PasswordHash((cheap,)))
+    cheap = passwords.Hashing(CHEAPEST)
+    monkeypatch.setattr(passwords, "_hashing", lambda: cheap)
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,8 @@ class World:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self._password_hash = hash_password(PASSWORD)
+        with app.app_context():
+            self._password_hash = hash_password(PASSWORD)
         # What no stranger may find in an answer.
         self.private: set[str] = set()
         self._actors: dict[Caller, Actor] = {}
