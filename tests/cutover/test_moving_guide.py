@@ -26,6 +26,7 @@ from tests.cutover.rig import FORM, send, side_of
 from tests.databases import SERVERS
 from tests.downloads.samples import program
 from tests.downloads.servers import IS_ROOT, running
+from tests.local_servers import free_port
 from tests.php_cms.running import PhpCms, php_cms
 from tests.processes.servers import (
     COMMAND,
@@ -33,7 +34,6 @@ from tests.processes.servers import (
     Server,
     environment,
     eventually,
-    free_port,
     start,
     wait_until_ready,
 )

@@ -11,7 +11,7 @@ from cms_services.legacy.profile import Profile, load_profile
 from cms_services.parity.recording import Exchange, Message, write_recording
 from tests.conftest import MakeApp
 from tests.parity.test_profile import EXAMPLES, OLD
-from tests.parity.test_replay import listening, run
+from tests.parity.test_replay import run, serving_app
 from tests.people import Person
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -81,7 +81,7 @@ def test_the_proposal_makes_every_answer_equal(
     recorded, profile = tmp_path / "recording.jsonl", tmp_path / "profile.yaml"
     record(alice, fill(alice), Profile(yaml.safe_load(OLD_SCRIPTS[kind])), recorded)
     shown = ("--header", f"Authorization: Bearer {alice.token}")
-    with listening(app) as address:
+    with serving_app(app) as address:
         told = run(
             app, "infer", str(recorded), "--against", address, *shown, "--write", str(profile)
         )
@@ -89,7 +89,7 @@ def test_the_proposal_makes_every_answer_equal(
     assert "Not in the recording, so nothing is known of: createService" in told.output
     load_profile(profile)
     adapted = make_app(LEGACY_PROFILE=str(profile))
-    with listening(adapted) as address:
+    with serving_app(adapted) as address:
         replayed = run(app, "replay", str(recorded), "--against", address, *shown)
     # A request that names no action isn't sent again, since nobody knows what it would do.
     assert replayed.exit_code == 0, replayed.output
@@ -102,6 +102,6 @@ def test_an_application_with_a_profile_is_refused(
     recorded = tmp_path / "recording.jsonl"
     record(alice, fill(alice), Profile({"version": 1}), recorded)
     shown = ("--header", f"Authorization: Bearer {alice.token}")
-    with listening(make_app(LEGACY_ENVELOPE="bare")) as address:
+    with serving_app(make_app(LEGACY_ENVELOPE="bare")) as address:
         told = run(app, "infer", str(recorded), "--against", address, *shown)
     assert told.exit_code == 2 and "start it without LEGACY_PROFILE" in told.output

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.local_servers import free_port, listening
 from tests.parity.old_and_new import lines_of, recording
-from tests.processes.servers import COMMAND, environment, eventually, free_port
+from tests.processes.servers import COMMAND, environment, eventually
 
 LARGE = 9 * 1024 * 1024
 
@@ -87,15 +88,11 @@ go_on = threading.Event()
 def upstream() -> Iterator[str]:
     _Upstream.seen = []
     go_on.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Upstream) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), _Upstream)) as address:
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield address
         finally:
             go_on.set()
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

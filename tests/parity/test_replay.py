@@ -1,9 +1,7 @@
 """Replaying: what is sent, what is compared, and what is told."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ from cms_services.parity.comparison import (
 )
 from cms_services.parity.recording import Exchange, Message, write_recording
 from tests.conftest import MakeApp
+from tests.local_servers import free_port, listening
 from tests.people import Person
-from tests.processes.servers import free_port
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 JSON_TYPE = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
@@ -39,16 +37,8 @@ def exchange(method: str, query: str, told: Any, status: int = 200, body: str = 
     return Exchange(method, target, request, status, answer, datetime.now(UTC))
 
 
-@contextmanager
-def listening(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
+def serving_app(app: Flask) -> AbstractContextManager[str]:
+    return listening(make_server("127.0.0.1", 0, app, threaded=True))
 
 
 def run(app: Flask, *arguments: str) -> Result:
@@ -62,7 +52,7 @@ def replay(app: Flask, alice: Person, folder: Path, recorded: list[Exchange], *m
     write_recording(path, iter(recorded))
     token = folder / "token"
     token.write_text(f"Authorization: Bearer {alice.token}\n")
-    with listening(app) as address:
+    with serving_app(app) as address:
         given = [address if each == "ITSELF" else each for each in more]
         return run(app, "replay", str(path), "--against", address, "--header", f"@{token}", *given)
 
@@ -230,7 +220,7 @@ class TestSources:
         assert result.output == f"Recorded 1 requests to {path}.\n"
         assert "hunter2" not in path.read_text()
         token = f"Authorization: Bearer {alice.token}"
-        with listening(app) as address:
+        with serving_app(app) as address:
             # Browsers leave cookies out, so credentials are shown with every request.
             result = run(app, "replay", str(path), "--against", address, "--header", token)
         assert result.exit_code == 0, result.output
@@ -250,7 +240,7 @@ class TestSources:
         assert run(app, "record", "--access-log", str(log), "--to", str(path)).exit_code == 0
         assert "hunter2" not in path.read_text()
         token = f"Authorization: Bearer {alice.token}"
-        with listening(app) as address:
+        with serving_app(app) as address:
             result = run(app, "replay", str(path), "--against", address, "--header", token)
         assert result.exit_code == 0, result.output
         assert "getService          1      1          0" in result.output
