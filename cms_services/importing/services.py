@@ -271,7 +271,7 @@ def _kept_value(value: Any, how: Reading) -> Any:
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return conversion.text(value, how)
+    return conversion.long_text(value, how, EXTRA)
 
 
 def _keep_time(service: Service, unseen: Values) -> None:
