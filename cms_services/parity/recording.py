@@ -74,6 +74,15 @@ class RecordingWriter:
             os.fchmod(self._file, 0o600)
             if os.fstat(self._file).st_size:
                 _require_head(self.path, os.pread(self._file, 4096, 0).partition(b"\n")[0])
+                self._end_line()
+
+    def _end_line(self) -> None:
+        """Take away the half line that a recorder left which was killed."""
+        end = os.fstat(self._file).st_size
+        while end and os.pread(self._file, 1, end - 1) != b"\n":
+            start = max(0, end - 65536)
+            end = start + os.pread(self._file, end - start, start).rfind(b"\n") + 1
+        os.ftruncate(self._file, end)
 
     def close(self) -> None:
         if self._file >= 0:

@@ -1,5 +1,6 @@
 """A server that recorded requests are sent to."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from cms_services.parity.comparison import Answer
 from cms_services.parity.recording import Exchange, Headers, Message
 
 _SECONDS = 60
+_MOST_TRIES, _LONGEST_WAIT = 6, 120
 _MOST_BYTES = 64 * 1024 * 1024
 # Where a request comes from is another place now, and what it has cached is unknown.
 _SENT = ("accept", "accept-language", "content-type", "x-requested-with")
@@ -50,7 +52,21 @@ class Side:
     async def ask(
         self, session: aiohttp.ClientSession, exchange: Exchange, *, signed_in: bool
     ) -> Answer:
-        """Send a recorded request, with this side's own ids and credentials."""
+        """Send a recorded request, with this side's own ids and credentials.
+
+        Where it is one of too many, it is sent again after the time that the answer names.
+        """
+        for _ in range(_MOST_TRIES):
+            answer = await self._ask_once(session, exchange, signed_in=signed_in)
+            wait = answer.message.header("Retry-After")
+            if answer.status != 429 or exchange.status == 429 or not wait.isdecimal():
+                break
+            await asyncio.sleep(min(int(wait), _LONGEST_WAIT))
+        return answer
+
+    async def _ask_once(
+        self, session: aiohttp.ClientSession, exchange: Exchange, *, signed_in: bool
+    ) -> Answer:
         target, body = with_ids(exchange, self.ids)
         headers = [(n, v) for n, v in exchange.request.headers if n.lower() in _SENT]
         headers += self.headers if signed_in else []
