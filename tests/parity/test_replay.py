@@ -173,6 +173,47 @@ class TestReplay:
         assert "<script" not in page and "<b>" not in page and "<i>" not in page
         assert "http://" not in page and "src=" not in page
 
+    def test_what_is_compared_without_bodies_is_counted(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        recorded = [exchange("GET", "getServices=1", {}), exchange("GET", "getServices=2", {})]
+        recorded[0].response.body = None
+        for form, told in (
+            ("text", "1 without their bodies"),
+            ("json", '"withoutBody": 1'),
+            ("html", "1 without their bodies"),
+        ):
+            result = replay(app, alice, tmp_path, recorded, "--report", form)
+            assert result.exit_code == 1 and told in result.output
+
+    def test_a_server_that_is_asked_too_much_is_asked_again(
+        self, make_app: MakeApp, alice: Person, tmp_path: Path
+    ) -> None:
+        told = alice.get("/services.php?getServices=1").json
+        limited = make_app(RATE_LIMITS="on", RATE_LIMIT_SIGNED_IN="3 per 2 seconds")
+        recorded = [exchange("GET", f"getServices=1&n={number}", told) for number in range(5)]
+        result = replay(limited, alice, tmp_path, recorded, "--concurrency", "1")
+        assert result.exit_code == 0, result.output
+
+    def test_secrets_of_an_address_are_neither_compared_nor_told(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        recorded = exchange("GET", "getServices=1", alice.get("/services.php?getServices=1").json)
+        recorded.response.headers = [*JSON_TYPE, ("Location", "/x?token=hunter2")]
+        result = replay(app, alice, tmp_path, [recorded])
+        assert result.exit_code == 1
+        assert "header at location" in result.output and "hunter2" not in result.output
+
+    def test_texts_that_the_import_has_mended_may_be_told_to_be_equal(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        alice.new_service(name="Café")
+        told = alice.get("/services.php?getServices=1").json
+        told["data"][0]["name"] = "CafÃ©"
+        recorded = [exchange("GET", "getServices=1", told)]
+        assert replay(app, alice, tmp_path, recorded).exit_code == 1
+        assert replay(app, alice, tmp_path, recorded, "--mended-texts").exit_code == 0
+
     def test_nobody_who_answers_ends_with_2(self, app: Flask, tmp_path: Path) -> None:
         path = tmp_path / "recording.jsonl"
         write_recording(path, iter([exchange("GET", "getServices=1", {})]))
@@ -285,6 +326,11 @@ class TestComparison:
             ([{"a": True}], [{"a": 1}], [("type", "$[0].a")]),
             ({"a": {"b": [1, {"c": 2}]}}, {"a": {"b": [1, {"c": 3}]}}, [("value", "$.a.b[1].c")]),
             ({"password": "masked-0123456789abcdef"}, {"password": "x"}, []),
+            ({"pin": "masked-0123456789abcdef"}, {"pin": 1234}, []),
+            ({"m": "a [masked] c"}, {"m": "a b c"}, []),
+            ({"m": "a [masked] c"}, {"m": "b b c"}, [("value", "$.m")]),
+            ({"j": '{"pwd":"masked-0123456789abcdef"}'}, {"j": '{"pwd": "x"}'}, []),
+            (b"[" * 400 + b"]" * 400, b"[" * 400 + b"1" + b"]" * 400, [("body", "$")]),
             (b"<html>", b"<html>", []),
             (b"<html>", {"a": 1}, [("body", "$")]),
             (b"\xef\xbb\xbf[1]", [1], []),
