@@ -46,8 +46,9 @@ class Listing:
             print(json.dumps(finding.as_json(), ensure_ascii=False), file=self._file, flush=True)
         shown = self._counts[finding.about]
         if shown <= _SHOWN:
-            key = f"{finding.table} {finding.key}"
-            click.echo(f"{finding.about}: {key}: {finding.reason}", err=True)
+            line = f"{finding.about}: {finding.table} {finding.key}: {finding.reason}"
+            # What stands in a key may be what a terminal takes for a command.
+            click.echo("".join(c if c.isprintable() else "�" for c in line), err=True)
         elif shown == _SHOWN + 1:
             click.echo(f"{finding.about}: more, which --rejects FILE lists", err=True)
 
@@ -189,7 +190,8 @@ def import_command(
         raise Unusable(str(error)) from error
     except UnicodeDecodeError as error:
         raise Unusable("The mapping is no UTF-8.") from error
-    sys.exit(0 if report.is_clean or (follow and not _needs_look(report)) else 1)
+    is_good = not _needs_look(report) if follow else report.is_clean
+    sys.exit(0 if is_good else 1)
 
 
 def _proposed(source: Source, zone: str, write_map: Path | None, yes: bool) -> Mapped:
@@ -247,7 +249,7 @@ def _until_signal() -> Iterator[Event]:
 
 
 def _needs_look(report: Report) -> bool:
-    return not all(each.is_clean for each in report.tallies.values())
+    return not report.tallies or not all(each.is_clean for each in report.tallies.values())
 
 
 def _tell(report: Report, as_json: bool) -> None:

@@ -153,9 +153,7 @@ def _convert(source: Iterator[Exchange], target: Path, paths: tuple[str, ...]) -
         return any(fnmatchcase(exchange.target.partition("?")[0], each) for each in paths)
 
     try:
-        # Read to the end first, so that a file that can't be read leaves no half recording.
-        found = [masker.exchange(each) for each in source if wanted(each)]
-        count = write_recording(target, iter(found))
+        count = write_recording(target, (masker.exchange(each) for each in source if wanted(each)))
     except (OSError, RecordingError) as error:
         fail(f"Can't convert: {error}")
     click.echo(f"Recorded {count} requests to {target}.")

@@ -51,6 +51,7 @@ class LogRows:
     def take(self, rows: Sequence[Row]) -> None:
         """In the caller's transaction; what can't be taken leaves nothing of itself."""
         self.tally.read += len(rows)
+        self.known.begin_page()
         by_service: dict[str, list[tuple[str, NewLogEntry]]] = {}
         for row in rows:
             key = self.reader.key(row)

@@ -75,6 +75,7 @@ class MetricRows:
     def take(self, rows: Sequence[Row]) -> None:
         """In the caller's transaction; what can't be taken leaves nothing of itself."""
         self.tally.read += len(rows)
+        self.known.begin_page()
         oldest = now() - current_settings().metric_hour_retention
         by_service: dict[str, list[tuple[str, NewSample]]] = {}
         for row in rows:

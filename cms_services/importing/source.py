@@ -315,7 +315,8 @@ def parts_of(written: str, number: int) -> list[str]:
 def _engine(url: str) -> Engine:
     try:
         full = sqlalchemy_url(url)
-        kind = make_url(full).get_backend_name()
+        url_given = make_url(full)
+        kind = url_given.get_backend_name()
     except (ArgumentError, NoSuchModuleError) as error:
         raise SourceError("The old database is a URL such as mysql://user@host/name.") from error
     if kind not in _READ_ONLY:
@@ -324,6 +325,8 @@ def _engine(url: str) -> Engine:
     options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
     if kind == "mysql":
         options |= {"read_timeout": _READ_SECONDS, "charset": "utf8mb4"}
+        # What the operator says wins: servers from before 2010 know no utf8mb4.
+        options = {name: each for name, each in options.items() if name not in url_given.query}
     if kind == "sqlite":
         options = {"timeout": _CONNECT_SECONDS}
         file = sqlite_file(full)

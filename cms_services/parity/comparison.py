@@ -35,6 +35,7 @@ KINDS = {
 _HEADERS = ("content-type", "cache-control", "location", "set-cookie")
 _MASKED = re.compile(r"masked-[0-9a-f]{16}|\[masked\]")
 _LONGEST_SHOWN = 200
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -396,6 +397,8 @@ def _shown_text(body: bytes) -> str:
 
 
 def _shortened(text: str) -> str:
+    # What a terminal would take for a command.
+    text = _CONTROLS.sub("�", text)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 

@@ -124,12 +124,17 @@ def write_recording(path: Path, exchanges: Iterator[Exchange]) -> int:
     Raises OSError, also where the file is there.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(_head())
-        count = 0
-        for exchange in exchanges:
-            file.write(_line(exchange))
-            count += 1
-        return count
+        try:
+            file.write(_head())
+            count = 0
+            for exchange in exchanges:
+                file.write(_line(exchange))
+                count += 1
+            return count
+        except BaseException:
+            # Half a recording would pass for a whole one.
+            path.unlink()
+            raise
 
 
 def read_recording(path: Path) -> Iterator[Exchange]:

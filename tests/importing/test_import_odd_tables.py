@@ -24,6 +24,7 @@ from tests.importing.old_databases import (
     report_of,
     run_import,
 )
+from tests.importing.test_import_again import dying_after
 from tests.importing.test_import_people_and_services import findings
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -411,6 +412,26 @@ class TestServicesThatComeLater:
                 assert report_of(done)["entities"]["metrics"]["equal"]
         assert told(mapping) == {}
 
+    @on_sqlite
+    @pytest.mark.parametrize("commits", [4, 5, 6, 7])
+    def test_they_are_taken_once_also_where_the_run_ends_meanwhile(
+        self, app: Flask, worker_id: str, mapping: Path, commits: int
+    ) -> None:
+        with made_of(self.TABLES, worker_id) as old:
+            old.run(
+                "INSERT INTO stats (sid, at, cpu) SELECT IF(MOD(seq, 2), 's1', 's9'),"
+                f" '{_RECENT}', seq FROM seq_1_to_3000"
+            )
+            run(app, old, mapping, self.MAPPING)
+            old.run("INSERT INTO services VALUES ('s9', 'u1', 'Late', 'api', '')")
+            with dying_after(app, commits):
+                run(app, old, mapping, self.MAPPING)
+            done = run(app, old, mapping, self.MAPPING)
+        assert counts(done, "metrics") == {
+            "read": 6000, "taken": 5999, "rejected": 1, "here": 5999,
+        }  # fmt: skip
+        assert report_of(done)["entities"]["metrics"]["equal"]
+
 
 class TestFiles:
     @on_sqlite
@@ -422,6 +443,18 @@ class TestFiles:
         assert run(app, old, mapping, BASE).exit_code == 0
         with app.app_context():
             assert db.session.get_one(Service, "s1").name == "J˜ür"
+
+    @on_sqlite
+    def test_the_address_may_say_in_which_characters_it_speaks(
+        self, app: Flask, worker_id: str, mapping: Path
+    ) -> None:
+        with made_of(SERVICES, worker_id) as old:
+            old.run("ALTER TABLE services CONVERT TO CHARACTER SET utf8mb4")
+            old.run("UPDATE services SET name = 'x😀'")
+            older = OldDatabase(f"{old.url}?charset=utf8mb3")
+            assert run(app, older, mapping, BASE).exit_code == 0
+        with app.app_context():
+            assert db.session.get_one(Service, "s1").name == "x?"
 
     @on_sqlite
     def test_a_file_that_is_not_there_is_not_made(self, app: Flask, tmp_path: Path) -> None:

@@ -286,6 +286,18 @@ class TestSources:
         assert result.exit_code == 0, result.output
         assert "getService          1      1          0" in result.output
 
+    def test_half_of_a_recording_is_none(self, app: Flask, tmp_path: Path) -> None:
+        har, path = tmp_path / "saved.har", tmp_path / "recording.jsonl"
+        request = {"method": "GET", "url": "http://x/services.php", "headers": []}
+        entry = {
+            "startedDateTime": "2026-01-02T03:04:05Z",
+            "request": request,
+            "response": {"status": 200, "headers": []},
+        }
+        har.write_text(json.dumps({"log": {"entries": [entry, {}]}}))
+        result = run(app, "record", "--har", str(har), "--to", str(path))
+        assert result.exit_code == 2 and not path.exists()
+
     @pytest.mark.parametrize("option", ["--har", "--access-log"])
     def test_another_file_is_refused(self, app: Flask, tmp_path: Path, option: str) -> None:
         other, path = tmp_path / "other", tmp_path / "recording.jsonl"
@@ -333,6 +345,7 @@ class TestComparison:
             (b"[" * 400 + b"]" * 400, b"[" * 400 + b"1" + b"]" * 400, [("body", "$")]),
             (b"<html>", b"<html>", []),
             (b"<html>", {"a": 1}, [("body", "$")]),
+            (b"<p>token=[masked]</p>", b"<p>token=x</p>", []),
             (b"\xef\xbb\xbf[1]", [1], []),
         ],
     )
