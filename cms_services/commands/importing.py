@@ -56,8 +56,8 @@ class Listing:
 class Lines:
     """Progress where there is no terminal: a line as each table begins and ends."""
 
-    def begin(self, entity: str, table: str, rows: int) -> None:
-        click.echo(f"{entity}: {rows} rows in {table}", err=True)
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
+        click.echo(f"{entity}: {'new' if rows is None else rows} rows in {table}", err=True)
 
     def advance(self, rows: int) -> None:
         pass
@@ -73,7 +73,7 @@ class Bar:
         self._progress = progress
         self._task: Any = None
 
-    def begin(self, entity: str, table: str, rows: int) -> None:
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
         self._task = self._progress.add_task(entity, total=rows)
 
     def advance(self, rows: int) -> None:

@@ -58,7 +58,8 @@ class AnotherRun(Exception):
 class Progress(Protocol):
     """Who is told how far a run is."""
 
-    def begin(self, entity: str, table: str, rows: int) -> None: ...
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
+        """A table is begun; of None rows only those that are new."""
 
     def advance(self, rows: int) -> None: ...
 
@@ -89,6 +90,7 @@ class Import:
     progress: Progress
     stop: Event = field(default_factory=Event)
     readers: dict[str, Reader] = field(init=False)
+    _missed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Raises SourceError for a table or a column that is not there."""
@@ -121,7 +123,10 @@ class Import:
             for name, reader in self.readers.items():
                 tally = report.tallies[name] = self._tally(reader, only_new)
                 before = tally.taken + tally.updated
-                self.progress.begin(name, reader.table.name, self.source.count(reader.table.name))
+                only_new_rows = only_new and reader.mapping.entity.is_stream
+                # Counting a long table every few seconds would be felt there.
+                count = None if only_new_rows else self.source.count(reader.table.name)
+                self.progress.begin(name, reader.table.name, count)
                 if reader.mapping.entity.is_stream:
                     self._read_stream(reader, known, tally, only_new)
                 else:
@@ -170,7 +175,7 @@ class Import:
                 return report
 
     def _read_rows(self, reader: Reader, known: Known, tally: Tally) -> None:
-        store = _store_of(reader, known)
+        store = _store_of(self.source.name, reader, known)
         merger = Merger(self.source.name, store, reader, self.options.overwrite, self.tell, tally)
         self._tell_without_key(reader, tally)
         for page, _ in self._pages(reader, tally, _ROWS_OF_PAGE, None):
@@ -276,7 +281,9 @@ class Import:
             self._move(entity, state, recent, kept, True, rows)
             self._commit()
         if entity == "metrics":
-            tally.missed = max(0, self.source.count(reader.table.name) - tally.read)
+            if not only_new:
+                self._missed = max(0, self.source.count(reader.table.name) - tally.read)
+            tally.missed = self._missed
 
     def _take_arrived(self, reader: Reader, rows: MetricRows, state: dict[str, Any]) -> None:
         """Take what was rejected for want of its service, of services that are here by now.
@@ -425,7 +432,7 @@ class Import:
         self._commit()
 
 
-def _store_of(reader: Reader, known: Known) -> Store:
+def _store_of(source: str, reader: Reader, known: Known) -> Store:
     mapping = reader.mapping
     match mapping.entity.name:
         case "users":
@@ -434,7 +441,7 @@ def _store_of(reader: Reader, known: Known) -> Store:
             return ProjectStore(known)
         case "members":
             return MemberStore(known)
-    return ServiceStore(mapping, known, reader.repair)
+    return ServiceStore(source, mapping, known, reader.repair)
 
 
 def _stream_of(

@@ -15,7 +15,7 @@ from cms_services.accounts.models import User
 from cms_services.catalogue.models import Service
 from cms_services.extensions import db
 from cms_services.monitoring.logs.models import LogEntry
-from cms_services.projects.models import ProjectMember
+from cms_services.projects.models import Project, ProjectMember
 from tests.databases import fresh_server_database
 from tests.importing.old_databases import (
     OldDatabase,
@@ -380,6 +380,28 @@ class TestValues:
         assert "broken JSON" in told(mapping, "note")["services s1"]
         with app.app_context():
             assert db.session.get_one(Service, "s1").endpoints == ['["/a",']
+
+
+class TestProjectsKnownByName:
+    def test_one_that_was_renamed_here_stays_the_one(
+        self, app: Flask, worker_id: str, mapping: Path
+    ) -> None:
+        text = BASE.replace("config: config", "project: config")
+        with made_of(SERVICES, worker_id) as old:
+            old.run(
+                "UPDATE services SET config = 'Shop'",
+                "INSERT INTO services VALUES ('s2', 'u1', 'Two', 'api', 'Shop')",
+            )
+            run(app, old, mapping, text)
+            with app.app_context():
+                (project,) = db.session.scalars(select(Project))
+                project.name = "Store"
+                db.session.commit()
+            done = run(app, old, mapping, text)
+        assert done.exit_code == 0, done.output
+        assert counts(done, "services") == {"read": 2, "unchanged": 2, "here": 2}
+        with app.app_context():
+            assert db.session.scalars(select(Project.name)).all() == ["Store"]
 
 
 class TestServicesThatComeLater:

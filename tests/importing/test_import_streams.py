@@ -138,7 +138,7 @@ class TestTwoAtOnce:
 
             entity = ""
 
-            def begin(self, entity: str, table: str, rows: int) -> None:
+            def begin(self, entity: str, table: str, rows: int | None) -> None:
                 self.entity = entity
 
             def advance(self, rows: int) -> None:

@@ -130,8 +130,8 @@ class TestReplay:
             exchange(
                 "POST",
                 "",
-                {"success": True, "data": old | {"name": "B"}},
-                body="updateService=1&serviceId=12&name=B",
+                {"success": True, "data": old | {"name": "B", "dependencies": ["12"]}},
+                body="updateService=1&serviceId=12&name=B&dependencies%5B%5D=12",
             ),
             exchange(
                 "POST", "deleteService=1", {"success": True, "data": gone}, body="serviceId=12"
