@@ -34,6 +34,7 @@ class Side:
         # Its ids of what was created, by those of the recording: what requests name it by, and all.
         self.ids: dict[str, str] = {}
         self.all_ids: dict[str, set[str]] = {}
+        self._is_waited_for = True
 
     async def sign_in(self, session: aiohttp.ClientSession, email: str, password: str) -> None:
         """Show a token of this account from now on. Raises SignInFailed."""
@@ -56,13 +57,18 @@ class Side:
 
         Where it is one of too many, it is sent again after the time that the answer names.
         """
-        for _ in range(_MOST_TRIES):
+        tries = 0
+        while True:
             answer = await self._ask_once(session, exchange, signed_in=signed_in)
             wait = answer.message.header("Retry-After")
             if answer.status != 429 or exchange.status == 429 or not wait.isdecimal():
-                break
+                return answer
+            tries += 1
+            # One that says so for ever is not waited for at each request.
+            self._is_waited_for = self._is_waited_for and tries <= _MOST_TRIES
+            if not self._is_waited_for:
+                return answer
             await asyncio.sleep(min(int(wait), _LONGEST_WAIT))
-        return answer
 
     async def _ask_once(
         self, session: aiohttp.ClientSession, exchange: Exchange, *, signed_in: bool
