@@ -127,6 +127,7 @@ def test_where_changes_have_their_data_is_told_by_the_recording_and_nothing_is_c
         recorded_change("updateConfig", f"serviceId={ids[0]}&configuration[port]=1", {"data": {}}),
         recorded_change("getServices", f"deleteService=1&serviceId={ids[0]}", {"data": []}),
         recorded_change("suspendService", f"serviceId={ids[0]}", {"status": "ok"} | first),
+        recorded_change("resumeService", f"serviceId={ids[0]}", {"a b": first}),
     ]
     recorded.unlink()
     write_recording(recorded, iter([*reads, *changes]))
@@ -142,6 +143,7 @@ def test_where_changes_have_their_data_is_told_by_the_recording_and_nothing_is_c
     assert actions["createService"] == "service" and actions["updateService"] == "it"
     assert actions["suspendService"] == "bare" and "deleteService" not in actions
     assert "updateService: data stand in it, as in 1 of 2 recorded." in told.output
+    assert "resumeService: data stand in 'a b', and envelope.actions" in told.output
     assert "deleteService: no recorded answer has what ours has" in told.output
 
 

@@ -4,12 +4,13 @@ What changes something is not asked for, so there is no answer of ours to set be
 to createService holds a service, and reads have told what one looks like.
 """
 
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cms_services.legacy.actions import ACTIONS
-from cms_services.legacy.profile import KIND_OF_ACTION, KINDS
+from cms_services.legacy.profile import KIND_OF_ACTION, KINDS, Profile, ProfileError
 from cms_services.parity.actions import action_of
 from cms_services.parity.comparison import NOT_JSON, parsed
 from cms_services.parity.inference.trying import Trial
@@ -57,11 +58,24 @@ def find_changes(
             )
             continue
         place, count = places.most_common(1)[0]
-        envelope = trial.settings.setdefault("envelope", {})
+        envelope = trial.settings.get("envelope", {})
         if place != envelope.get("actions", {}).get(action, envelope.get("shape", "wrapped")):
-            envelope.setdefault("actions", {})[action] = place
+            try:
+                trial.settings = _with_place(trial.settings, action, place)
+            except ProfileError as error:
+                trial.notes.append(f"{action}: data stand in {place!r}, and {error}")
+                continue
         told.append(f"{action}: data stand in {place}, as in {count} of {len(answers)} recorded.")
     return told
+
+
+def _with_place(settings: Mapping[str, Any], action: str, place: str) -> dict[str, Any]:
+    """Settings with the place of an action's data. Raises ProfileError for one that can't be."""
+    envelope = settings.get("envelope", {})
+    actions = envelope.get("actions", {}) | {action: place}
+    changed = {**settings, "envelope": envelope | {"actions": actions}}
+    Profile(copy.deepcopy(changed))
+    return changed
 
 
 def _known_names(kind: str, names: Mapping[str, Mapping[str, str]]) -> set[str]:
