@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cms_services.durations import parse_duration
 from cms_services.importing.findings import About, Finding, Report, Tally
-from cms_services.importing.mapping import Mapped, MappingError, read_mapping
+from cms_services.importing.mapping import Mapped, MappingError, read_mapping, zone_of
 from cms_services.importing.proposing import propose
-from cms_services.importing.running import AnotherRun, Import, Options
+from cms_services.importing.running import AnotherRun, Import, Options, TargetAway
 from cms_services.importing.source import Source, SourceError, opened_source
 from cms_services.installation import prepare_database
 from cms_services.settings import current_settings
@@ -46,8 +46,9 @@ class Listing:
             print(json.dumps(finding.as_json(), ensure_ascii=False), file=self._file, flush=True)
         shown = self._counts[finding.about]
         if shown <= _SHOWN:
-            key = f"{finding.table} {finding.key}"
-            click.echo(f"{finding.about}: {key}: {finding.reason}", err=True)
+            line = f"{finding.about}: {finding.table} {finding.key}: {finding.reason}"
+            # What stands in a key may be what a terminal takes for a command.
+            click.echo("".join(c if c.isprintable() else "�" for c in line), err=True)
         elif shown == _SHOWN + 1:
             click.echo(f"{finding.about}: more, which --rejects FILE lists", err=True)
 
@@ -55,8 +56,8 @@ class Listing:
 class Lines:
     """Progress where there is no terminal: a line as each table begins and ends."""
 
-    def begin(self, entity: str, table: str, rows: int) -> None:
-        click.echo(f"{entity}: {rows} rows in {table}", err=True)
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
+        click.echo(f"{entity}: {'new' if rows is None else rows} rows in {table}", err=True)
 
     def advance(self, rows: int) -> None:
         pass
@@ -72,7 +73,7 @@ class Bar:
         self._progress = progress
         self._task: Any = None
 
-    def begin(self, entity: str, table: str, rows: int) -> None:
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
         self._task = self._progress.add_task(entity, total=rows)
 
     def advance(self, rows: int) -> None:
@@ -80,6 +81,19 @@ class Bar:
 
     def end(self, tally: Tally) -> None:
         self._progress.update(self._task, completed=tally.read, total=tally.read)
+
+
+class Zone(click.ParamType[str]):
+    """The name of a time zone."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            zone_of(value)
+        except ValueError:
+            self.fail("takes a time zone such as Europe/Berlin.", param, ctx)
+        return str(value)
 
 
 class Seconds(click.ParamType[float]):
@@ -99,13 +113,24 @@ class Seconds(click.ParamType[float]):
 @click.command("import")
 @click.option("--from", "url", required=True, metavar="URL", help="mysql://user@host/name, …")
 @click.option("--map", "map_file", type=click.File(encoding="utf-8"), help="The mapping, as YAML.")
-@click.option("--write-map", type=click.Path(path_type=Path), help="Write what is proposed; stop.")
-@click.option("--zone", default="UTC", show_default=True, help="Of times, in what is proposed.")
+@click.option(
+    "--write-map",
+    type=click.Path(path_type=Path),
+    help="Write what is proposed into this new file; stop.",
+)
+@click.option(
+    "--zone", type=Zone(), default="UTC", show_default=True, help="Of times, in what is proposed."
+)
 @click.option("--yes", is_flag=True, help="Take what is proposed without asking.")
 @click.option("--dry-run", is_flag=True, help="Do everything, and undo it at the end.")
 @click.option("--overwrite", is_flag=True, help="What was changed here gives way.")
 @click.option("--end-missing", is_flag=True, help="End here what is gone there.")
-@click.option("--rejects", type=click.File("w", encoding="utf-8"), help="List all, as JSON lines.")
+@click.option(
+    "--rejects",
+    # At once, so that what an earlier run listed is gone where this one has nothing to list.
+    type=click.File("w", encoding="utf-8", lazy=False),
+    help="List all, as JSON lines.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 @click.option("--follow", is_flag=True, help="Go on until interrupted.")
 @click.option("--every", type=Seconds(), default="5s", show_default=True, help="With --follow.")
@@ -151,16 +176,22 @@ def import_command(
             with _progress() as progress, _until_signal() as stop:
                 task = Import(source, mapped, options, listing.add, progress, stop)
                 if follow:
-                    report = task.follow(every, whole_every, lambda each: _tell(each, as_json))
+                    report = task.follow(
+                        every,
+                        whole_every,
+                        lambda each: _tell(each, as_json),
+                        lambda trouble: click.echo(trouble, err=True),
+                    )
                 else:
                     report = task.run()
             if not follow:
                 _tell(report, as_json)
-    except (MappingError, SourceError, AnotherRun) as error:
+    except (MappingError, SourceError, TargetAway, AnotherRun) as error:
         raise Unusable(str(error)) from error
     except UnicodeDecodeError as error:
         raise Unusable("The mapping is no UTF-8.") from error
-    sys.exit(0 if report.is_clean or (follow and not _needs_look(report)) else 1)
+    is_good = not _needs_look(report) if follow else report.is_clean
+    sys.exit(0 if is_good else 1)
 
 
 def _proposed(source: Source, zone: str, write_map: Path | None, yes: bool) -> Mapped:
@@ -168,7 +199,12 @@ def _proposed(source: Source, zone: str, write_map: Path | None, yes: bool) -> M
     proposal = propose(source, zone)
     text = proposal.as_yaml()
     if write_map is not None:
-        write_map.write_text(text, encoding="utf-8")
+        try:
+            # One that is there may have been edited.
+            with write_map.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise MappingError(f"{write_map} can't be written: {error.strerror}.") from error
         click.echo(f"Written: {write_map}. Look at it, then run with --map {write_map}.", err=True)
         for each in proposal.problems:
             click.echo(each, err=True)
@@ -213,7 +249,7 @@ def _until_signal() -> Iterator[Event]:
 
 
 def _needs_look(report: Report) -> bool:
-    return not all(each.is_clean for each in report.tallies.values())
+    return not report.tallies or not all(each.is_clean for each in report.tallies.values())
 
 
 def _tell(report: Report, as_json: bool) -> None:

@@ -153,9 +153,7 @@ def _convert(source: Iterator[Exchange], target: Path, paths: tuple[str, ...]) -
         return any(fnmatchcase(exchange.target.partition("?")[0], each) for each in paths)
 
     try:
-        # Read to the end first, so that a file that can't be read leaves no half recording.
-        found = [masker.exchange(each) for each in source if wanted(each)]
-        count = write_recording(target, iter(found))
+        count = write_recording(target, (masker.exchange(each) for each in source if wanted(each)))
     except (OSError, RecordingError) as error:
         fail(f"Can't convert: {error}")
     click.echo(f"Recorded {count} requests to {target}.")
@@ -180,6 +178,11 @@ def _is_loopback(host: str) -> bool:
 )
 @click.option("--ignore", "rules", type=_READABLE, help="A file of rules: what may differ.")
 @click.option("--key-order", is_flag=True, help="The order of keys counts.")
+@click.option(
+    "--mended-texts",
+    is_flag=True,
+    help="Texts that were encoded twice there and are mended here count as equal.",
+)
 @click.option("--exact", is_flag=True, help="The bytes of JSON count, and the order of keys.")
 @click.option(
     "--report",
@@ -220,6 +223,7 @@ def replay_command(
     changes: bool,
     rules: Path | None,
     key_order: bool,
+    mended_texts: bool,
     exact: bool,
     form: str,
     out: Path | None,
@@ -245,7 +249,7 @@ def replay_command(
         options = ReplayOptions(
             Side(against, _credentials(headers, cookies)),
             Side(baseline, _credentials(baseline_headers, baseline_cookies)) if baseline else None,
-            Comparison(load_rules(rules) if rules else (), key_order or exact, exact),
+            Comparison(load_rules(rules) if rules else (), key_order or exact, exact, mended_texts),
             changes,
             concurrency,
             always_signed_in or not _has_credentials(recording),
@@ -271,8 +275,8 @@ def _write(told: str, out: Path | None) -> None:
         click.echo(told, nl=False)
         return
     try:
-        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(told)
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(told.encode())
     except OSError as error:
         fail(f"Can't write {out}: {error.strerror}")
 
@@ -338,7 +342,9 @@ def infer_command(
     It ends with 0 where all are equal with it, with 1 where some still differ, with 2 where
     nothing could be proposed.
     """
-    from cms_services.parity.infer import InferenceError, ask_plainly, infer
+    from cms_services.parity.inference import infer
+    from cms_services.parity.inference.asking import InferenceError, ask_plainly
+    from cms_services.parity.inference.changes import changes_in
     from cms_services.parity.sides import Side, SignInFailed
 
     try:
@@ -346,9 +352,10 @@ def infer_command(
         shown = always_signed_in or not _has_credentials(recording)
         account = _account(sign_in, password_file)
         pairs = asyncio.run(ask_plainly(read_recording(recording), side, account, shown))
+        changes = changes_in(read_recording(recording))
     except (OSError, RecordingError, InferenceError, SignInFailed) as error:
         fail(f"Can't infer: {error}")
-    proposal = infer(pairs)
+    proposal = infer(pairs, changes)
     click.echo(proposal.as_text(), err=target is None, nl=False)
     if target is None:
         click.echo(proposal.as_yaml(), nl=False)

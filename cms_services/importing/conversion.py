@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -38,6 +38,11 @@ _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d+)?|[.,]\d+)(?:[eE][-+]?\d+)?")
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:([.,' \u00a0])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 _LIST_SEPARATORS = re.compile(r"[\r\n]+|\s*[,;|]\s*")
 _LONGEST = 255
+# As json_encode() has it by default it is 512; orjson writes no more than 254.
+_MOST_LEVELS = 200
+_INTEGERS = range(-(2**63), 2**64)
+# 20151231235959: as seconds or milliseconds it would be a time that nobody has met.
+_DIGITS_OF_MOMENT = re.compile(r"(?:19|20)\d\d(?:0\d|1[0-2])[0-3]\d[0-2]\d[0-5]\d[0-5]\d")
 
 
 class Refused(Exception):
@@ -61,13 +66,15 @@ def text(value: Any, how: Reading) -> str | None:
     if value is None:
         return None
     if isinstance(value, bytes | bytearray | memoryview):
-        value = _decoded(bytes(value))
+        value = decoded(bytes(value))
     elif isinstance(value, bool):
         value = "1" if value else "0"
     elif isinstance(value, float) and value.is_integer():
         value = str(int(value))
     elif isinstance(value, datetime | date):
         value = value.isoformat()
+    elif isinstance(value, timedelta):
+        value = _time_of_day(value)
     elif not isinstance(value, str):
         value = str(value)
     value = value.rstrip(" \x00")
@@ -76,13 +83,18 @@ def text(value: Any, how: Reading) -> str | None:
 
 def short_text(value: Any, how: Reading, field: str) -> str | None:
     """A text of one line that fits a column of ours. Raises Refused for a longer one."""
-    found = text(value, how)
+    found = long_text(value, how, field)
     if found is None:
         return None
     found = " ".join(found.split()) if "\n" in found or "\r" in found else found.strip()
     if len(found) > _LONGEST:
         raise Refused(f"{field}: takes at most {_LONGEST} characters; this has {len(found)}.")
     return found
+
+
+def says_yes_or_no(value: Any) -> bool:
+    """Whether a value is one of those that a flag has: 1 and 0, Y and N, true and false."""
+    return isinstance(value, bool) or str(text(value, _AS_IT_IS)).strip().lower() in _YES | _NO
 
 
 def long_text(value: Any, how: Reading, field: str) -> str | None:
@@ -93,7 +105,7 @@ def long_text(value: Any, how: Reading, field: str) -> str | None:
 
 def unchanged_text(value: Any, how: Reading, field: str) -> str:
     """A text that is what it is to the letter: a hash."""
-    return (text(value, _AS_IT_IS) or "").strip()
+    return (long_text(value, _AS_IT_IS, field) or "").strip()
 
 
 def identifier(value: Any, how: Reading, field: str) -> str | None:
@@ -144,6 +156,10 @@ def moment(value: Any, how: Reading, field: str, *, is_utc: bool = False) -> dat
     """
     if isinstance(value, bytes):
         value = value.decode("latin-1")
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        written = str(value)
+        if (how.format is not None and value) or _DIGITS_OF_MOMENT.fullmatch(written):
+            value = written
     if isinstance(value, str):
         value = _moment_of_text(value.strip(), how, field)
     elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
@@ -180,10 +196,10 @@ def structure(value: Any, how: Reading, field: str) -> Any:
     stripped = found.strip()
     if stripped[0] in "[{" or stripped.startswith('"'):
         parsed = _from_json(stripped, how, field)
-    elif re.match(r"(?:[aOC]:\d+:|[sS]:\d+:\"|[bid]:)", stripped):
+    elif re.match(r"(?:[aOC]:\d+:|[sS]:\d+:\"|b:[01];|i:[+-]?\d+;|d:[-+.\dIN])", stripped):
         parsed = _php_value(raw, found, how, field)
     else:
-        return repaired(stripped) if how.repair else stripped
+        return (repaired(stripped) if how.repair else stripped).replace("\x00", "")
     return _within(parsed, how)
 
 
@@ -247,18 +263,25 @@ def repaired(given: str) -> str:
     return given if given.isascii() else fix_encoding(given, _ENCODING_ONLY)
 
 
-def _within(value: Any, how: Reading) -> Any:
-    """The value with what no document of ours can hold spelled otherwise."""
+def _within(value: Any, how: Reading, level: int = 0) -> Any:
+    """The value with what no document of ours can hold spelled otherwise. Raises Refused."""
+    if level > _MOST_LEVELS:
+        raise Refused("It is nested too deeply.")
     if isinstance(value, str):
         if any("\ud800" <= each <= "\udfff" for each in value):
             # Bytes of PHP's that are no UTF-8, or half a pair of JSON's.
             raw = value.encode("utf-8", "surrogateescape" if _is_of_bytes(value) else "replace")
-            value = _decoded(raw)
+            value = decoded(raw)
         return (repaired(value) if how.repair else value).replace("\x00", "")
     if isinstance(value, dict):
-        return {str(_within(str(name), how)): _within(each, how) for name, each in value.items()}
+        return {
+            str(_within(str(name), how)): _within(each, how, level + 1)
+            for name, each in value.items()
+        }
     if isinstance(value, list):
-        return [_within(each, how) for each in value]
+        return [_within(each, how, level + 1) for each in value]
+    if isinstance(value, int) and value not in _INTEGERS:
+        return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return float(value) if isinstance(value, Decimal) else value
@@ -269,7 +292,7 @@ def _is_of_bytes(value: str) -> bool:
     return all("\udc80" <= each <= "\udcff" for each in surrogates)
 
 
-def _decoded(value: bytes) -> str:
+def decoded(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -322,7 +345,7 @@ def _number_of_text(found: str, field: str) -> float:
 
 
 def _moment_of_text(found: str, how: Reading, field: str) -> datetime | None:
-    if not found or _ZERO_DATE.match(found):
+    if not found or found == "0" or _ZERO_DATE.match(found):
         return None
     if how.format is not None:
         try:
@@ -331,12 +354,22 @@ def _moment_of_text(found: str, how: Reading, field: str) -> datetime | None:
             raise Refused(f"{field}: {found!r} is not written as {how.format}.") from error
     if _EPOCH_SECONDS.fullmatch(found):
         return _moment_of_number(float(found), field)
+    if _DIGITS_OF_MOMENT.fullmatch(found):
+        found = f"{found[:8]}T{found[8:]}"
     try:
         return datetime.fromisoformat(found)
     except ValueError as error:
         raise Refused(
             f"{field}: {found!r} is no time; say under `format` how it is written."
         ) from error
+
+
+def _time_of_day(given: timedelta) -> str:
+    """As MySQL writes its TIME, which may be negative and of more than a day."""
+    seconds = abs(round(given.total_seconds()))
+    hours, minutes = divmod(seconds // 60, 60)
+    sign = "-" if given < timedelta() else ""
+    return f"{sign}{hours:02}:{minutes:02}:{seconds % 60:02}"
 
 
 def _moment_of_number(value: float, field: str) -> datetime | None:
@@ -348,8 +381,3 @@ def _moment_of_number(value: float, field: str) -> datetime | None:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
     except (OverflowError, ValueError) as error:
         raise Refused(f"{field}: {value!r} is no time.") from error
-
-
-def first_of(given: Sequence[Any]) -> Any:
-    """The first that is not empty."""
-    return next((each for each in given if each not in (None, "")), None)

@@ -128,9 +128,9 @@ class Report:
         }
 
 
-def digest(value: Any) -> str:
-    """A short text that tells a value from others."""
-    return hashlib.blake2b(_encoded(value), digest_size=8).hexdigest()
+def digest(value: Any, size: int = 8) -> str:
+    """A text of twice so many characters that tells a value from others."""
+    return hashlib.blake2b(_encoded(value), digest_size=size).hexdigest()
 
 
 def _row_sum(target_id: str, values: Mapping[str, Any]) -> int:

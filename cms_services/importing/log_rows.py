@@ -32,7 +32,9 @@ _COLUMNS = tuple(
     _ENTRIES.c[name]
     for name in ("client_id", "at", "level", "message", "source", "attributes", "trace_id")
 )
-_LONGEST_TRACE = 64
+_LONGEST_TRACE, _LONGEST_ID = 64, 255
+# MariaDB takes no statement of more than 16 MiB by default, and a character may take four bytes.
+_LONGEST_MESSAGE = 2 * 1024**2
 
 
 @dataclass
@@ -49,6 +51,7 @@ class LogRows:
     def take(self, rows: Sequence[Row]) -> None:
         """In the caller's transaction; what can't be taken leaves nothing of itself."""
         self.tally.read += len(rows)
+        self.known.begin_page()
         by_service: dict[str, list[tuple[str, NewLogEntry]]] = {}
         for row in rows:
             key = self.reader.key(row)
@@ -97,8 +100,8 @@ class LogRows:
                 stored = store_entries(
                     service_id, [entry for _, entry in entries], masking=False, bounded=False
                 )
-        except (DBAPIError, ValueError) as error:
-            if isinstance(error, DBAPIError) and is_outage(error) and len(entries) > 1:
+        except (DBAPIError, ValueError, TypeError) as error:
+            if isinstance(error, DBAPIError) and is_outage(error):
                 raise
             if len(entries) == 1:
                 self.tally.rejected += 1
@@ -120,6 +123,8 @@ class LogRows:
         at = values["at"]
         if at is None:
             raise Refused("at: it has no time.")
+        if len(values["message"]) > _LONGEST_MESSAGE:
+            raise Refused(f"message: takes at most {_LONGEST_MESSAGE} characters.")
         attributes = values.get("attributes") or {}
         trace_id = values.get("trace_id") or None
         if trace_id is not None and len(trace_id) > _LONGEST_TRACE:
@@ -131,11 +136,15 @@ class LogRows:
             source=values.get("source") or "",
             attributes=attributes,
             trace_id=trace_id,
-            client_id=f"{self.source}:{self.reader.table.name}:{key}"[:255],
+            client_id=self._client_id(key),
         )
         if current_settings().log_masking:
             mask_entry(entry)
         return service_id, entry
+
+    def _client_id(self, key: str) -> str:
+        found = f"{self.source}:{self.reader.table.name}:{key}"
+        return found if len(found) <= _LONGEST_ID else f"{self.source}:{digest(found, 32)}"
 
     def _here(self, service_id: str, client_ids: Any) -> dict[str, Values]:
         query = select(*_COLUMNS).where(

@@ -23,6 +23,9 @@ from cms_services.importing.source import Row
 from cms_services.importing.stores import Prepared, Store, Values
 
 _PASSWORD = "password_hash"  # noqa: S105 - the name of a field
+_LONGEST_KEY = 255
+# Whatever a row holds, it keeps none of the others back.
+_REFUSALS = (Refused, DomainError, DBAPIError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,23 @@ class Merger:
                 prepared[key] = found
         states = self._states(prepared)
         here = self.store.here({each.target_id: each.values for each in prepared.values()})
+        done: set[str] = set()
         for key, each in prepared.items():
+            if each.target_id in done:
+                # Of one account there are two, by `same_as`: what was here is not any more.
+                here |= self.store.here({each.target_id: each.values})
+            done.add(each.target_id)
             self._merge_row(key, each, states.get(key), here.get(each.target_id))
 
     def _prepared(self, key: str, row: Row) -> Prepared | None:
         try:
+            if len(key) > _LONGEST_KEY:
+                raise Refused(f"Its key has more than {_LONGEST_KEY} characters.")
             with db.session.begin_nested():
                 notes: list[str] = []
                 return self.store.prepared(self.reader.values(row, notes), row, notes)
-        except (Refused, DomainError) as error:
-            self._reject(key, told(error))
+        except _REFUSALS as error:
+            self._reject(key, error)
         return None
 
     def _merge_row(
@@ -85,10 +95,8 @@ class Merger:
                         self.store.create(new)
                     else:
                         self.store.change(new.target_id, changes, new.unseen)
-        except (Refused, DomainError, DBAPIError, ValueError) as error:
-            if isinstance(error, DBAPIError) and is_outage(error):
-                raise
-            self._reject(key, told(error))
+        except _REFUSALS as error:
+            self._reject(key, error)
             return
         self._count(key, new, here, changes, conflicts)
         after = here
@@ -199,9 +207,11 @@ class Merger:
         )
         return {row.source_key: row for row in db.session.scalars(query)}
 
-    def _reject(self, key: str, reason: str) -> None:
+    def _reject(self, key: str, error: Exception) -> None:
+        if isinstance(error, DBAPIError) and is_outage(error):
+            raise error
         self.tally.rejected += 1
-        self._tell(About.REJECTED, key, reason)
+        self._tell(About.REJECTED, key, told(error))
 
     def _conflict(self, key: str, reason: str) -> None:
         self.tally.conflicts += 1

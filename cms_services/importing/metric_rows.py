@@ -5,8 +5,9 @@ the position behind them on.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,7 @@ from cms_services.importing.stores import Known
 from cms_services.monitoring.metrics.ingest import store_samples
 from cms_services.monitoring.metrics.models import Metric, MetricRollup
 from cms_services.monitoring.metrics.rollups import STEPS
+from cms_services.monitoring.metrics.series import lock_metrics
 from cms_services.monitoring.metrics.values import NewSample
 from cms_services.settings import current_settings
 
@@ -31,23 +33,49 @@ _METRICS: Table = Metric.__table__  # type: ignore[assignment]
 _ROLLUPS: Table = MetricRollup.__table__  # type: ignore[assignment]
 _UNITS = 10**6
 # Of a sum of doubles, which depends a little on the order in which they are added.
-_PRECISION = 1e-9
+_PRECISION = 1e-11
 _MODULUS = 2**128
+_MOST_ABSENT = 5000
+
+
+class _NoService(Refused):
+    def __init__(self, service_id: str) -> None:
+        super().__init__(f"service_id: there is no service {service_id} here.")
+        self.service_id = service_id
 
 
 @dataclass
 class MetricRows:
-    """Takes pages of metric rows, which must not come again once they were taken."""
+    """Takes pages of metric rows, which must not come again once they were taken.
+
+    `absent` has services that were not here, each with the number of its rows, and the key that
+    all of them are behind: `after`, which is set before each page.
+    """
 
     source: str
     reader: Reader
     known: Known
     tell: Tell
     tally: Tally
+    absent: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    after: Any = None
+
+    def take_of(self, services: Collection[str], rows: Sequence[Row]) -> None:
+        """As take() does, of the rows of services that were not here when they were read."""
+        chosen = []
+        for row in rows:
+            try:
+                if self.reader.values(row)["service_id"] in services:
+                    chosen.append(row)
+            except Refused:
+                # It was told when it was read.
+                continue
+        self.take(chosen)
 
     def take(self, rows: Sequence[Row]) -> None:
         """In the caller's transaction; what can't be taken leaves nothing of itself."""
         self.tally.read += len(rows)
+        self.known.begin_page()
         oldest = now() - current_settings().metric_hour_retention
         by_service: dict[str, list[tuple[str, NewSample]]] = {}
         for row in rows:
@@ -56,6 +84,8 @@ class MetricRows:
                 service_id, samples = self._samples(row)
             except Refused as error:
                 self._reject(key, str(error))
+                if isinstance(error, _NoService):
+                    self._note_absent(error.service_id)
                 continue
             if samples and samples[0].at is not None and samples[0].at < oldest:
                 self.tally.outdated += 1
@@ -64,7 +94,14 @@ class MetricRows:
         for service_id, found in by_service.items():
             self._take_of(service_id, found)
 
+    def _note_absent(self, service_id: str) -> None:
+        rows, after = self.absent.get(service_id, (0, self.after))
+        if rows or len(self.absent) < _MOST_ABSENT:
+            self.absent[service_id] = rows + 1, after
+
     def _take_of(self, service_id: str, samples: list[tuple[str, NewSample]]) -> None:
+        # What others add meanwhile would seem to be ours.
+        lock_metrics(db.session.connection(), service_id)
         count, total = _rolled_up(service_id)
         rejected = self._store(service_id, samples)
         more, whole = _rolled_up(service_id)
@@ -73,7 +110,7 @@ class MetricRows:
         self.tally.taken += taken
         self.tally.here += taken if more - count == len(good) else 0
         added = math.fsum(sample.value for sample in good)
-        is_right = math.isclose(whole, total + added, rel_tol=_PRECISION, abs_tol=_PRECISION)
+        is_right = math.isclose(whole, total + added, rel_tol=_PRECISION, abs_tol=1e-9)
         self._add_sums(len(good), added, more - count, added if is_right else whole - total)
 
     def _add_sums(self, there: int, added: float, here: int, grown: float) -> None:
@@ -95,7 +132,7 @@ class MetricRows:
                     distinct=False,
                     oldest_age=kept,
                 )
-        except (DBAPIError, ValueError) as error:
+        except (DBAPIError, ValueError, TypeError) as error:
             if isinstance(error, DBAPIError) and is_outage(error):
                 raise
             if len(samples) == 1:
@@ -113,7 +150,7 @@ class MetricRows:
         values = self.reader.values(row)
         service_id = values["service_id"]
         if not self.known.has_service(service_id):
-            raise Refused(f"service_id: there is no service {service_id} here.")
+            raise _NoService(service_id)
         if values["at"] is None:
             raise Refused("at: it has no time.")
         how = Reading(repair=self.reader.repair)

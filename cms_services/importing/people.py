@@ -23,7 +23,7 @@ from cms_services.errors import ValidationFailed
 from cms_services.events.outbox import emit
 from cms_services.extensions import db
 from cms_services.importing.conversion import Refused
-from cms_services.importing.source import Row
+from cms_services.importing.source import Row, parts_of, written_key
 from cms_services.importing.stores import (
     IMPORTER,
     PROJECTS,
@@ -38,7 +38,6 @@ from cms_services.projects.models import Project, ProjectMember
 from cms_services.vocabulary import EventType, ProjectRole, Role
 
 _MEMBERS: Table = ProjectMember.__table__  # type: ignore[assignment]
-MEMBER_SEPARATOR = "|"
 # What stands for the hash of an account whose old one no hasher of ours made.
 UNUSABLE = "unusable"
 _PASSWORD_EVENTS = (EventType.PASSWORD_CHANGED, EventType.PASSWORD_RESET)
@@ -200,15 +199,14 @@ class MemberStore:
         values["role"] = values.get("role") or ProjectRole.EDITOR.value
         if self.known.project_owners.get(project_id) == user_id:
             values["role"] = ProjectRole.OWNER.value
-        target = f"{project_id}{MEMBER_SEPARATOR}{user_id}"
-        return Prepared(target, {"role": values["role"]})
+        return Prepared(written_key((project_id, user_id)), {"role": values["role"]})
 
     def here(self, wanted: Mapping[str, Values]) -> dict[str, Values]:
-        keys = [tuple(each.split(MEMBER_SEPARATOR, 1)) for each in wanted]
+        keys = [tuple(parts_of(each, 2)) for each in wanted]
         columns = _MEMBERS.c.project_id, _MEMBERS.c.user_id
         query = select(*columns, _MEMBERS.c.role).where(tuple_(*columns).in_(keys))
         return {
-            f"{row.project_id}{MEMBER_SEPARATOR}{row.user_id}": {"role": row.role}
+            written_key((row.project_id, row.user_id)): {"role": row.role}
             for row in db.session.execute(query)
         }
 
@@ -216,7 +214,7 @@ class MemberStore:
         self.change(new.target_id, new.values, {})
 
     def change(self, target_id: str, changes: Values, unseen: Values) -> None:
-        project_id, user_id = target_id.split(MEMBER_SEPARATOR, 1)
+        project_id, user_id = parts_of(target_id, 2)
         before = _set_part(project_id, user_id, ProjectRole(changes["role"]))
         project = db.session.get_one(Project, project_id)
         told = {"before": {"role": before}, "after": {"userId": user_id, "role": changes["role"]}}
@@ -226,7 +224,7 @@ class MemberStore:
         return False
 
     def end(self, target_id: str) -> bool:
-        project_id, user_id = target_id.split(MEMBER_SEPARATOR, 1)
+        project_id, user_id = parts_of(target_id, 2)
         member = db.session.get(ProjectMember, (project_id, user_id))
         if member is None:
             return False

@@ -73,7 +73,8 @@ class EntityGuess:
 class Proposal:
     entities: dict[str, EntityGuess]
     other_tables: list[str]
-    zone: str = "UTC"
+    zone: str
+    source_name: str
 
     @property
     def problems(self) -> list[str]:
@@ -95,6 +96,7 @@ class Proposal:
         lines = [
             "# Proposed by `cms-services import`. Numbers are how sure it is, in percent.",
             "source:",
+            f"  name: {_scalar(self.source_name)}  # by which later runs know what they have taken",
             f"  zone: {self.zone}  # of times without one; TIMESTAMP columns are of UTC anyway",
             "  repair_encoding: true  # undo UTF-8 that was taken for latin1",
             "entities:",
@@ -122,7 +124,8 @@ def propose(source: Source, zone: str = "UTC") -> Proposal:
             table, confidence = chosen[name]
             guesses[name] = _guess(source, ENTITIES[name], table, samples[table.name], owners)
             guesses[name].confidence = confidence
-    return Proposal(guesses, [table.name for table in tables if table.name not in owners], zone)
+    others = [table.name for table in tables if table.name not in owners]
+    return Proposal(guesses, others, zone, source.name)
 
 
 def _chosen_tables(

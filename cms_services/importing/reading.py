@@ -8,9 +8,7 @@ from cms_services.importing import conversion
 from cms_services.importing.conversion import Reading, Refused
 from cms_services.importing.entities import Field, Kind
 from cms_services.importing.mapping import EntityMapping, FieldMapping, Mapped
-from cms_services.importing.source import Row, Source, SourceTable, key_of
-
-KEY_SEPARATOR = "|"
+from cms_services.importing.source import Row, Source, SourceTable, key_of, written_key
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,13 @@ class Reader:
 
     def key(self, row: Row) -> str:
         """What tells the row from others, as it is kept and shown."""
-        return KEY_SEPARATOR.join(str(part) for part in key_of(row, self.mapping.key))
+        return written_key(key_of(row, self.mapping.key))
 
     def values(self, row: Row, notes: list[str] | None = None) -> dict[str, Any]:
         """The values of all mapped fields, None where there is none.
 
-        A document that can't be read is kept as the text it is; `notes` gets why. Raises Refused.
+        A document, or a list, that can't be read is kept as the text it is; `notes` gets why. A
+        flag without a value is none. Raises Refused.
         """
         found = {}
         for name in self.mapping.fields:
@@ -58,14 +57,13 @@ class Reader:
 
     def _unread(self, name: str, row: Row, error: Refused) -> Any:
         kind = self.mapping.entity.fields[name].kind
-        if kind is Kind.TEXTS:
-            return []
-        if kind is Kind.DOCUMENT:
-            text = conversion.long_text(
-                self._given(self.mapping.fields[name], row), self._how, name
-            )
-            return {"text": text}
-        raise error
+        if kind not in (Kind.TEXTS, Kind.DOCUMENT):
+            raise error
+        given = self._given(self.mapping.fields[name], row)
+        if isinstance(given, dict | list):
+            raise error
+        text = conversion.long_text(given, self._how, name)
+        return [text] if kind is Kind.TEXTS else {"text": text}
 
     def _value(self, name: str, row: Row) -> Any:
         field, mapped = self.mapping.entity.fields[name], self.mapping.fields[name]
@@ -74,7 +72,7 @@ class Reader:
         if is_empty and "" not in mapped.values:
             given = mapped.default
         if given is None:
-            return None
+            return False if field.kind is Kind.BOOLEAN else None
         return self._converted(field, mapped, given)
 
     @property
@@ -96,9 +94,11 @@ class Reader:
             is_utc = any(self.table.columns[each].is_utc for each in mapped.columns)
             return conversion.moment(given, how, name, is_utc=is_utc)
         if field.kind is Kind.BOOLEAN:
-            plain = conversion.text(given, how) if mapped.values else None
-            if plain is not None:
-                given = mapped.values.get(plain.strip().lower(), mapped.otherwise or given)
+            word = (conversion.text(given, how) or "").strip().lower()
+            if word in mapped.values:
+                given = mapped.values[word]
+            elif mapped.otherwise is not None and not conversion.says_yes_or_no(given):
+                given = mapped.otherwise
             return conversion.boolean(given, how, name)
         try:
             return conversion.word(given, how, name, field.words, mapped.values)

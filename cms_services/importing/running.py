@@ -5,27 +5,34 @@ tables by the position that is moved on in the transaction that takes a page.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from cms_services.audit.trail import record
-from cms_services.database import begin_writing
+from cms_services.database import begin_writing, is_outage
 from cms_services.extensions import db
 from cms_services.importing.findings import About, Finding, Report, Tally, Tell
 from cms_services.importing.log_rows import LogRows
 from cms_services.importing.mapping import Mapped
-from cms_services.importing.merging import Merger
+from cms_services.importing.merging import Merger, told
 from cms_services.importing.metric_rows import MetricRows
 from cms_services.importing.models import ImportedRow, ImportPosition
 from cms_services.importing.people import MemberStore, ProjectStore, UserStore
-from cms_services.importing.reading import KEY_SEPARATOR, Reader
+from cms_services.importing.reading import Reader
 from cms_services.importing.services import ServiceStore
-from cms_services.importing.source import Row, Source, key_of
+from cms_services.importing.source import (
+    Row,
+    Source,
+    SourceAway,
+    kept_part,
+    key_of,
+    written_key,
+)
 from cms_services.importing.stores import IMPORTER, Known, Store
 from cms_services.vocabulary import EventType
 
@@ -36,7 +43,12 @@ _ROWS_OF_STREAM_PAGE = 2500
 # before the last one are looked at again.
 _LOOK_BACK = 500
 _GONE_AT_ONCE = 500
+_LONGEST_WAIT = 60.0
 _ANOTHER = "Another import from this database is at work; let it end first."
+
+
+class TargetAway(Exception):
+    """Our own database does not answer just now."""
 
 
 class AnotherRun(Exception):
@@ -46,7 +58,8 @@ class AnotherRun(Exception):
 class Progress(Protocol):
     """Who is told how far a run is."""
 
-    def begin(self, entity: str, table: str, rows: int) -> None: ...
+    def begin(self, entity: str, table: str, rows: int | None) -> None:
+        """A table is begun; of None rows only those that are new."""
 
     def advance(self, rows: int) -> None: ...
 
@@ -77,6 +90,7 @@ class Import:
     progress: Progress
     stop: Event = field(default_factory=Event)
     readers: dict[str, Reader] = field(init=False)
+    _missed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Raises SourceError for a table or a column that is not there."""
@@ -88,8 +102,16 @@ class Import:
     def run(self, *, only_new: bool = False) -> Report:
         """Read all tables, or of long ones only what is new, and tell what it came to.
 
-        Raises AnotherRun, and what the databases raise.
+        Raises AnotherRun, TargetAway and SourceError.
         """
+        try:
+            return self._run(only_new)
+        except DBAPIError as error:
+            if is_outage(error):
+                raise TargetAway(f"Our database does not answer ({told(error)}).") from error
+            raise
+
+    def _run(self, only_new: bool) -> Report:
         report = Report(dry=self.options.dry)
         db.session.rollback()
         if self.options.dry:
@@ -101,7 +123,10 @@ class Import:
             for name, reader in self.readers.items():
                 tally = report.tallies[name] = self._tally(reader, only_new)
                 before = tally.taken + tally.updated
-                self.progress.begin(name, reader.table.name, self.source.count(reader.table.name))
+                only_new_rows = only_new and reader.mapping.entity.is_stream
+                # Counting a long table every few seconds would be felt there.
+                count = None if only_new_rows else self.source.count(reader.table.name)
+                self.progress.begin(name, reader.table.name, count)
                 if reader.mapping.entity.is_stream:
                     self._read_stream(reader, known, tally, only_new)
                 else:
@@ -122,31 +147,38 @@ class Import:
         self,
         every: float,
         whole_every: float,
-        told: Callable[[Report], None],
+        tell_report: Callable[[Report], None],
+        tell_trouble: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> Report:
         """Run again and again until `stop` is set, long tables whole only now and then.
 
-        `every` and `whole_every` are seconds. Returns the last report.
+        `every` and `whole_every` are seconds. While a database does not answer it is tried again,
+        less and less often, which is told. Returns the last report.
         """
-        last_whole = clock()
-        report = self.run()
-        told(report)
-        while not self.stop.wait(every):
-            whole = clock() - last_whole >= whole_every
-            if whole:
-                last_whole = clock()
-            report = self.run(only_new=not whole)
-            told(report)
-        return report
+        report = Report(stopped=True)
+        last_whole: float | None = None
+        wait = every
+        while True:
+            began = clock()
+            whole = last_whole is None or began - last_whole >= whole_every
+            try:
+                report = self.run(only_new=not whole)
+            except (SourceAway, TargetAway) as error:
+                wait = min(max(1.0, 2 * wait), max(_LONGEST_WAIT, every))
+                tell_trouble(f"{error} It is tried again in {wait:g} s.")
+            else:
+                wait = every
+                last_whole = began if whole else last_whole
+                tell_report(report)
+            if self.stop.wait(wait):
+                return report
 
     def _read_rows(self, reader: Reader, known: Known, tally: Tally) -> None:
-        store = _store_of(reader, known)
+        store = _store_of(self.source.name, reader, known)
         merger = Merger(self.source.name, store, reader, self.options.overwrite, self.tell, tally)
-        mapping = reader.mapping
-        for page in self.source.pages(
-            reader.table, mapping.key, mapping.columns, _ROWS_OF_PAGE, None
-        ):
+        self._tell_without_key(reader, tally)
+        for page, _ in self._pages(reader, tally, _ROWS_OF_PAGE, None):
             self._begin()
             merger.merge(page)
             self._commit()
@@ -160,10 +192,10 @@ class Import:
         after = ""
         while page := self._taken(reader.mapping.entity.name, after):
             after = page[-1][0]
-            keys = [tuple(key.split(KEY_SEPARATOR)) for key, _ in page]
+            keys = [key for key, _ in page]
             gone = self.source.missing(reader.table, reader.mapping.key, keys)
             for key, target_id in page:
-                if tuple(key.split(KEY_SEPARATOR)) in gone:
+                if key in gone:
                     self._begin()
                     self._end(reader, store, tally, key, target_id)
                     self._commit()
@@ -183,7 +215,7 @@ class Import:
         row = db.session.get_one(ImportedRow, (self.source.name, reader.mapping.entity.name, key))
         if not self.options.end_missing:
             tally.gone += 1
-            self._tell_gone(reader, key, "It is no longer there; here it is as it was.")
+            self._tell_row(About.GONE, reader, key, "It is no longer there; here it is as it was.")
         elif row.digests:
             ended = store.end(target_id)
             # So that it is told once, and comes back here when it comes back there.
@@ -191,11 +223,11 @@ class Import:
             tally.gone += not ended
             tally.updated += ended
             what = "it was ended here" if ended else "here it is as it was"
-            self._tell_gone(reader, key, f"It is no longer there; {what}.")
+            self._tell_row(About.GONE, reader, key, f"It is no longer there; {what}.")
 
-    def _tell_gone(self, reader: Reader, key: str, reason: str) -> None:
+    def _tell_row(self, about: About, reader: Reader, key: str, reason: str) -> None:
         name = reader.mapping.entity.name
-        self.tell(Finding(About.GONE, name, reader.table.name, key, reason))
+        self.tell(Finding(about, name, reader.table.name, key, reason))
 
     def _tally(self, reader: Reader, only_new: bool) -> Tally:
         """An empty one, or of a long table that of where the last run came to."""
@@ -212,41 +244,126 @@ class Import:
         be compared with what is here; metrics never are.
         """
         entity = reader.mapping.entity.name
-        rows = _stream_of(reader, known, self.source.name, self.tell, tally)
         state = self._position(entity) or {"recent": [], "finished": False}
+        rows = _stream_of(reader, known, self.source.name, self.tell, tally)
+        if isinstance(rows, MetricRows):
+            rows.absent = {
+                name: (each[0], each[1]) for name, each in state.pop("absent", {}).items()
+            }
+            self._take_arrived(reader, rows, state)
         anew = entity == "logs" and state["finished"] and not only_new
         # The last rows that were read, in their order; they are looked at again for others between.
         recent = [] if anew else list(state["recent"])
         window = recent[:1]
-        seen = {KEY_SEPARATOR.join(map(str, key)): key for key in recent[1:]}
+        seen = {written_key(key): key for key in recent[1:]}
         finished = state["finished"] and not anew
         kept = None if only_new and entity == "logs" else tally
-        for page in self.source.pages(
-            reader.table,
-            reader.mapping.key,
-            reader.mapping.columns,
-            _ROWS_OF_STREAM_PAGE,
-            tuple(recent[0]) if recent else None,
-        ):
+        if not recent:
+            self._tell_without_key(reader, tally)
+        begin = recent[0] if recent else None
+        for page, is_last in self._pages(reader, tally, _ROWS_OF_STREAM_PAGE, begin, {*seen}):
             fresh = [row for row in page if seen.pop(reader.key(row), None) is None]
+            if isinstance(rows, MetricRows):
+                rows.after = window[-1] if window else None
             window = [*window, *(_kept_key(row, reader) for row in page)][-_LOOK_BACK:]
             # With those that are still to come, unless this page is the last one.
-            to_come = seen.values() if len(page) == _ROWS_OF_STREAM_PAGE else ()
-            recent = [*window, *to_come]
+            recent = [*window, *(() if is_last else seen.values())]
             self._begin()
             if fresh:
                 rows.take(fresh)
-                self._move(entity, state, recent, kept, finished)
+                self._move(entity, state, recent, kept, finished, rows)
             self._commit()
             self.progress.advance(len(fresh))
             if self.stop.is_set():
                 return
         if not finished:
             self._begin()
-            self._move(entity, state, recent, kept, True)
+            self._move(entity, state, recent, kept, True, rows)
             self._commit()
         if entity == "metrics":
-            tally.missed = max(0, self.source.count(reader.table.name) - tally.read)
+            if not only_new:
+                self._missed = max(0, self.source.count(reader.table.name) - tally.read)
+            tally.missed = self._missed
+
+    def _take_arrived(self, reader: Reader, rows: MetricRows, state: dict[str, Any]) -> None:
+        """Take what was rejected for want of its service, of services that are here by now.
+
+        Only rows that were read: those behind the last ones, or among them.
+        """
+        again = state.get("again")
+        if again is None:
+            arrived = [each for each in rows.absent if rows.known.has_service(each)]
+            if not arrived:
+                return
+            found = [rows.absent.pop(each) for each in arrived]
+            rows.tally.read -= sum(count for count, _ in found)
+            rows.tally.rejected -= sum(count for count, _ in found)
+            after = _first_key([after for _, after in found])
+            again = state["again"] = {"services": arrived, "after": after, "among": False}
+        recent = state["recent"]
+        last_ones = {written_key(key) for key in recent[1:]}
+        for among in (False, True):
+            if again["among"] and not among:
+                continue
+            until = recent[-1] if among else recent[0]
+            for page, _ in self._pages(
+                reader, None, _ROWS_OF_STREAM_PAGE, again["after"], until=until
+            ):
+                again["after"] = _kept_key(page[-1], reader)
+                read = [row for row in page if not among or reader.key(row) in last_ones]
+                self._begin()
+                rows.take_of(again["services"], read)
+                self._move("metrics", state, recent, rows.tally, state["finished"], rows)
+                self._commit()
+                if self.stop.is_set():
+                    return
+            again |= {"after": recent[0], "among": True}
+        del state["again"]
+        self._begin()
+        self._move("metrics", state, recent, rows.tally, state["finished"], rows)
+        self._commit()
+
+    def _pages(
+        self,
+        reader: Reader,
+        tally: Tally | None,
+        size: int,
+        after: Sequence[Any] | None,
+        known: Collection[str] = (),
+        until: Sequence[Any] | None = None,
+    ) -> Iterator[tuple[list[Row], bool]]:
+        """Pages of rows that differ in their key, each with whether it is the last one.
+
+        Those that have the key of another are told where there is a tally, unless it is among the
+        known.
+        """
+        mapping, table = reader.mapping, reader.table
+        begin, end = (
+            None if each is None else self.source.key_sent(table, mapping.key, each)
+            for each in (after, until)
+        )
+        last = None if after is None else written_key(after)
+        for page in self.source.pages(table, mapping.key, mapping.columns, size, begin, end):
+            apart = []
+            for row in page:
+                key = reader.key(row)
+                if key != last:
+                    apart.append(row)
+                elif tally is not None and key not in known:
+                    tally.read += 1
+                    tally.rejected += 1
+                    self._tell_row(About.REJECTED, reader, key, "Another row has the same key.")
+                last = key
+            if apart:
+                yield apart, len(page) < size
+
+    def _tell_without_key(self, reader: Reader, tally: Tally) -> None:
+        count = self.source.without_key(reader.table, reader.mapping.key)
+        if count:
+            tally.read += count
+            tally.rejected += count
+            key = ", ".join(reader.mapping.key)
+            self._tell_row(About.REJECTED, reader, "", f"{count} rows have nothing in {key}.")
 
     def _position(self, entity: str) -> dict[str, Any] | None:
         found = db.session.get(ImportPosition, (self.source.name, entity))
@@ -261,6 +378,7 @@ class Import:
         recent: list[list[Any]],
         tally: Tally | None,
         finished: bool,
+        rows: LogRows | MetricRows,
     ) -> None:
         """Note how far the reading is. `state` becomes what is stored. Raises AnotherRun."""
         position = db.session.get(
@@ -276,7 +394,8 @@ class Import:
         if position is None:
             position = ImportPosition(source=self.source.name, entity=entity)
             db.session.add(position)
-        position.state = dict(state)
+        absent = {"absent": rows.absent} if isinstance(rows, MetricRows) else {}
+        position.state = state | absent
         try:
             db.session.flush()
         except IntegrityError as error:
@@ -313,7 +432,7 @@ class Import:
         self._commit()
 
 
-def _store_of(reader: Reader, known: Known) -> Store:
+def _store_of(source: str, reader: Reader, known: Known) -> Store:
     mapping = reader.mapping
     match mapping.entity.name:
         case "users":
@@ -322,7 +441,7 @@ def _store_of(reader: Reader, known: Known) -> Store:
             return ProjectStore(known)
         case "members":
             return MemberStore(known)
-    return ServiceStore(mapping, known, reader.repair)
+    return ServiceStore(source, mapping, known, reader.repair)
 
 
 def _stream_of(
@@ -334,5 +453,11 @@ def _stream_of(
 
 def _kept_key(row: Row, reader: Reader) -> list[Any]:
     """A key as JSON keeps it, which the old database still compares as it was."""
-    key = key_of(row, reader.mapping.key)
-    return [part if isinstance(part, int | str) else str(part) for part in key]
+    return [kept_part(part) for part in key_of(row, reader.mapping.key)]
+
+
+def _first_key(keys: Sequence[list[Any] | None]) -> list[Any] | None:
+    """One that none is before; None, which is the beginning, where the database alone can tell."""
+    if any(key is None or not all(type(part) is int for part in key) for key in keys):
+        return None
+    return min(key for key in keys if key is not None)

@@ -28,6 +28,7 @@ from cms_services.extensions import db
 from cms_services.importing import conversion
 from cms_services.importing.conversion import Reading, Refused
 from cms_services.importing.mapping import EntityMapping
+from cms_services.importing.models import ImportedRow
 from cms_services.importing.source import Row
 from cms_services.importing.stores import (
     IMPORTER,
@@ -55,11 +56,14 @@ from cms_services.vocabulary import (
 
 # Columns of ours that come from a field of another name.
 _UNSEEN = ("updated_at", "cancelled_at")
+# What imported_rows calls projects that are known by their names alone.
+_PROJECT_NAMES = "project names"
 _NOT_IN_TAGS = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
 class ServiceStore:
+    source: str
     mapping: EntityMapping
     known: Known
     repair: bool
@@ -177,13 +181,26 @@ class ServiceStore:
             return None
         if not name:
             return None
+        taken = db.session.get(ImportedRow, (self.source, _PROJECT_NAMES, name))
+        if taken is not None:
+            # Whatever it is called by now; one that was removed here does not come back.
+            return taken.target_id if self.known.has_project(taken.target_id) else None
         found = db.session.scalar(select(PROJECTS.c.id).where(PROJECTS.c.name == name))
-        if found is not None:
-            return str(found)
-        # As createService makes it, for whom its first service belongs to.
-        owner = db.session.get_one(User, values["user_id"])
-        maker = Actor(user_id=owner.id, role=Role(owner.role), name=owner.name)
-        return create_project(maker, name).id
+        if found is None:
+            # As createService makes it, for whom its first service belongs to.
+            owner = db.session.get_one(User, values["user_id"])
+            maker = Actor(user_id=owner.id, role=Role(owner.role), name=owner.name)
+            found = create_project(maker, name).id
+        db.session.add(
+            ImportedRow(
+                source=self.source,
+                entity=_PROJECT_NAMES,
+                source_key=name,
+                target_id=str(found),
+                digests={},
+            )
+        )
+        return str(found)
 
     def _kept(self, row: Row) -> Document:
         how = Reading(repair=self.repair)
@@ -271,7 +288,7 @@ def _kept_value(value: Any, how: Reading) -> Any:
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return conversion.text(value, how)
+    return conversion.long_text(value, how, EXTRA)
 
 
 def _keep_time(service: Service, unseen: Values) -> None:

@@ -30,6 +30,7 @@ class Known:
     same_as: Mapping[str, str] = field(default_factory=dict)
     project_owners: dict[str, str] = field(default_factory=dict)
     _present: dict[str, set[str]] = field(default_factory=dict)
+    _absent: set[str] = field(default_factory=set)
 
     def user(self, old_id: str | None) -> str | None:
         """The id here of an account by its old one; None where it is not here."""
@@ -42,11 +43,17 @@ class Known:
         return self._has(PROJECTS, project_id)
 
     def has_service(self, service_id: str) -> bool:
-        return self._has(SERVICES, service_id)
+        """One that is not here is looked for once a page: a table may have a million rows of it."""
+        if service_id in self._absent:
+            return False
+        found = self._has(SERVICES, service_id)
+        if not found:
+            self._absent.add(service_id)
+        return found
 
-    def forget(self) -> None:
-        """What was found is doubtful: a transaction was rolled back, or time went by."""
-        self._present.clear()
+    def begin_page(self) -> None:
+        """What was not here for the page before may be for this one."""
+        self._absent.clear()
 
     def _has(self, table: Table, row_id: str) -> bool:
         present = self._present.setdefault(table.name, set())

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 import orjson
 
@@ -13,7 +13,12 @@ from cms_services.legacy.naming import named_in
 from cms_services.parity.recording import Exchange
 
 NO_ACTION, SEVERAL = "(no known action)", "(several actions)"
-_NAMES_OF_IDS = re.compile(r"(?:.*[_\]\[.-])?(?:service_?)?id\]?\Z", re.IGNORECASE)
+# Ids of services, and lists of such, but not of what else has numbers.
+_NAMES_OF_IDS = re.compile(
+    r"(?!.*(?:project|user|owner|account|member)_?id)"
+    r"(?:(?:.*[_\]\[.-])?(?:service_?)?id\]?|dependencies(?:\[[0-9]*\])?)\Z",
+    re.IGNORECASE,
+)
 
 Change = Callable[[str, str], str]
 
@@ -75,7 +80,7 @@ def _changed_form(form: str, change: Change) -> str:
     pairs = []
     for pair in form.split("&"):
         name, mark, value = pair.partition("=")
-        changed = change(name, value)
+        changed = change(unquote_plus(name), value)
         pairs.append(pair if changed == value else f"{name}{mark}{quote(changed, safe='')}")
     return "&".join(pairs)
 

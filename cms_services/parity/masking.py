@@ -10,14 +10,21 @@ from urllib.parse import quote, unquote_plus
 import orjson
 
 from cms_services.legacy.media_types import FORM, PARTS, json_text, kind_of
+from cms_services.monitoring.logs.masking import mask_text
 from cms_services.parity.recording import Exchange, Message
 
 # Names are taken apart at capitals and signs, so that `sessionId` and `SESSION_ID` are alike.
 _SECRET = re.compile(
-    r"(?:.*_)?(?:pass|passwd|passwort|password|passphrase|pwd|pw|pin|otp|secret|secrets|token|tokens"
+    r"(?:.*_)?(?:pass|passwd|passwort|password|kennwort|passphrase|pwd|pw|pin|otp|secret|secrets"
+    r"|token|tokens"
     r"|jwt|csrf|xsrf|nonce|auth|authorization|credential|credentials|signature|cookie|cookies"
     r"|session|sess|sid|phpsessid|apikey|(?:api|access|private|secret|encryption)_key"
     r"|session_?id|password_hash)(?:_(?:confirm|confirmation|repeat|old|new|again|hash|id|key))?"
+    r"_?[0-9]{0,2}"
+    # Written in one word.
+    r"|.*(?:password|passwd|passwort|kennwort|passphrase|secret|apikey|accesstoken|sessionid)"
+    r"s?[0-9]{0,2}"
+    r"|(?:db|my|user|admin|root|login|mail|smtp|ftp)pass[0-9]{0,2}"
 )
 _PARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 # Of the headers these are kept; the others say nothing that an answer depends on, or too much.
@@ -31,7 +38,9 @@ _RESPONSE_HEADERS = {
     "www-authenticate",
 }
 _ASSIGNED = re.compile(
-    r"([A-Za-z][\w.-]{0,60})([\"']?\s{0,4}(?:=>|[:=])\s{0,4})(\"[^\"\n]{1,4000}\"|'[^'\n]{1,4000}'"
+    # Behind and before a form's brackets too.
+    r"(?<!%5)([A-Za-z][\w.-]{0,60})((?:[\"'\]]|%5[Dd])?\s{0,4}(?:=>|[:=])\s{0,4})"
+    r"(\"[^\"\n]{1,4000}\"|'[^'\n]{1,4000}'"
     r"|[^\s\"'<>&;,]{1,4000})"
 )
 _PART_NAME = re.compile(rb"name=\"([^\"\r\n]*)\"")
@@ -86,9 +95,14 @@ class Masker:
             cookie, mark, rest = value.partition(";")
             return self._cookie(cookie) + mark + rest
         if name in ("location", "referer"):
-            head, mark, query = value.partition("?")
-            return head + mark + self._form(query)
+            return self.address(value)
         return value
+
+    def address(self, given: str) -> str:
+        """A URL without the secrets of its query and fragment."""
+        whole, hash_mark, fragment = given.partition("#")
+        head, mark, query = whole.partition("?")
+        return head + mark + self._form(query) + hash_mark + self._form(fragment)
 
     def _cookie(self, pair: str) -> str:
         name, mark, value = pair.strip().partition("=")
@@ -98,7 +112,8 @@ class Masker:
         kind = kind_of(content_type, body)
         if kind == PARTS:
             return self._multipart(content_type, body)
-        if kind == FORM:
+        # Many a frontend sends a list of JSON by that name too.
+        if kind == FORM and body.lstrip()[:1] != b"[":
             return self._form(body.decode(errors="surrogateescape")).encode(
                 errors="surrogateescape"
             )
@@ -112,11 +127,8 @@ class Masker:
 
     def text(self, body: bytes) -> bytes:
         """A text that is no JSON, without what is assigned to names of secrets."""
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return body
-        return _ASSIGNED.sub(self._assigned, text).encode()
+        text = body.decode(errors="surrogateescape")
+        return _ASSIGNED.sub(self._assigned, text).encode(errors="surrogateescape")
 
     def _assigned(self, match: re.Match[str]) -> str:
         name, between, value = match.groups()
@@ -128,18 +140,21 @@ class Masker:
     def value(self, value: Any, name: str = "") -> Any:
         """A value of JSON, which bears a name, without its secrets."""
         if isinstance(value, dict):
-            return {key: self.value(each, key) for key, each in value.items()}
+            return {
+                key: self.value(each, _name_of(name, key, value)) for key, each in value.items()
+            }
         if isinstance(value, list):
             return [self.value(each, name) for each in value]
         if value is None or isinstance(value, bool) or value == "":
             return value
         if names_secret(name):
             return self.mask(str(value))
-        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            return self._inner_json(value)
-        return value
+        return self._inner_text(value) if isinstance(value, str) else value
 
-    def _inner_json(self, text: str) -> str:
+    def _inner_text(self, text: str) -> str:
+        if text.lstrip()[:1] not in ("{", "["):
+            # As log entries are masked here, so that what came from the old log is the same text.
+            return mask_text(text)
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -159,13 +174,11 @@ class Masker:
         if any(names_secret(step) for step in steps):
             return f"{name}={self.mask(unquote_plus(value))}"
         plain = unquote_plus(value)
-        if plain.lstrip()[:1] in ("{", "["):
-            masked = self._inner_json(plain)
-            return pair if masked == plain else f"{name}={quote(masked)}"
-        return pair
+        masked = self._inner_text(plain)
+        return pair if masked == plain else f"{name}={quote(masked, errors='surrogateescape')}"
 
     def _multipart(self, content_type: str, body: bytes) -> bytes:
-        boundary = re.search(r"boundary=\"?([^\";]+)", content_type)
+        boundary = re.search(r"boundary=\"?([^\";]+)", content_type, re.IGNORECASE)
         if boundary is None:
             return self.text(body)
         parts = body.split(b"--" + boundary[1].encode())
@@ -180,4 +193,20 @@ class Masker:
         if any(names_secret(step) for step in steps if step):
             masked = self.mask(value.decode(errors="replace").strip())
             return head + mark + masked.encode() + b"\r\n"
+        if value.lstrip()[:1] in (b"{", b"["):
+            text = value.decode(errors="surrogateescape")
+            inner = self._inner_text(text.strip())
+            if inner != text.strip():
+                return head + mark + inner.encode(errors="surrogateescape") + b"\r\n"
         return part
+
+
+def _name_of(outer: str, key: str, among: dict[str, Any]) -> str:
+    """The name that tells what a value in an object is: all that a secret holds is one."""
+    if names_secret(outer):
+        return outer
+    if key.lower() == "value":
+        called = among.get("name") or among.get("key")
+        if among.get("secret") is True or (isinstance(called, str) and names_secret(called)):
+            return "secret"
+    return key

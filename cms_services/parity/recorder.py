@@ -25,11 +25,13 @@ _HOP_BY_HOP = {
     *("upgrade", "proxy-authenticate", "proxy-authorization"),
 }
 _CHUNK = 64 * 1024
-_MOST_WAITING = 1000
+# Of what waits for being written; what more there is passes, and is lost.
+_MOST_WAITING, _MOST_WAITING_BYTES = 1000, 128 * 1024**2
 _LONGEST_LINE = 64 * 1024
 _CONNECT_SECONDS = 10
 # As nginx waits for what is behind it.
 _SILENCE_SECONDS = 60
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate", "identity"})
 _BOTH_HEADERS_OF_ZLIB = 32 + zlib.MAX_WBITS
 _LEFT_TO_US = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
@@ -70,7 +72,7 @@ class _Copy:
         kind = encoding.strip().lower()
         if not packed or kind in ("", "identity"):
             return packed
-        if kind not in ("gzip", "x-gzip", "deflate"):
+        if kind not in _CODINGS:
             return None
         unpacker = zlib.decompressobj(_BOTH_HEADERS_OF_ZLIB)
         try:
@@ -89,6 +91,7 @@ class Recorder:
         self._options, self._writer, self._tell = options, writer, tell
         self._masker = Masker()
         self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(_MOST_WAITING)
+        self._waiting_bytes = 0
         self._session: aiohttp.ClientSession
 
     async def run(self) -> None:
@@ -141,6 +144,7 @@ class Recorder:
             try:
                 await asyncio.to_thread(self._write, exchange)
             finally:
+                self._waiting_bytes -= _size(exchange)
                 self._waiting.task_done()
 
     def _write(self, exchange: Exchange) -> None:
@@ -230,16 +234,24 @@ class Recorder:
         return any(fnmatchcase(path, pattern) for pattern in self._options.paths)
 
     def _keep(self, exchange: Exchange) -> None:
-        try:
-            self._waiting.put_nowait(exchange)
-        except asyncio.QueueFull:
+        size = _size(exchange)
+        is_room = not self._waiting_bytes or self._waiting_bytes + size <= _MOST_WAITING_BYTES
+        if self._waiting.full() or not is_room:
             self._writer.lost += 1
+            return
+        self._waiting_bytes += size
+        self._waiting.put_nowait(exchange)
 
     def _request_headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
         headers: CIMultiDict[str] = CIMultiDict()
         _copy_headers(request.headers, headers)
         if not self._options.keep_host:
             headers.pop("Host", None)
+        if "Accept-Encoding" in headers:
+            # What is packed otherwise could not be recorded.
+            accepted = headers.popall("Accept-Encoding")
+            known = [each for each in ",".join(accepted).split(",") if _is_known_coding(each)]
+            headers["Accept-Encoding"] = ",".join(known).strip() or "identity"
         if request.remote:
             before = request.headers.get("X-Forwarded-For")
             headers["X-Forwarded-For"] = f"{before}, {request.remote}" if before else request.remote
@@ -247,6 +259,14 @@ class Recorder:
         if "Host" in request.headers:
             headers.setdefault("X-Forwarded-Host", request.headers["Host"])
         return headers
+
+
+def _size(exchange: Exchange) -> int:
+    return len(exchange.request.body or b"") + len(exchange.response.body or b"")
+
+
+def _is_known_coding(accepted: str) -> bool:
+    return accepted.partition(";")[0].strip().lower() in _CODINGS
 
 
 def _copy_headers(given: CIMultiDictProxy[str], to: CIMultiDict[str]) -> None:
@@ -260,9 +280,16 @@ def _copy_headers(given: CIMultiDictProxy[str], to: CIMultiDict[str]) -> None:
 
 
 async def _copied(request: web.BaseRequest, copy: _Copy) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_chunked(_CHUNK):
-        copy.add(chunk)
-        yield chunk
+    is_read = False
+    try:
+        async for chunk in request.content.iter_chunked(_CHUNK):
+            copy.add(chunk)
+            yield chunk
+        is_read = True
+    finally:
+        if not is_read:
+            # The upstream has answered before it read all.
+            copy.spoil()
 
 
 def tell_on_stderr(line: str) -> None:

@@ -74,6 +74,15 @@ class RecordingWriter:
             os.fchmod(self._file, 0o600)
             if os.fstat(self._file).st_size:
                 _require_head(self.path, os.pread(self._file, 4096, 0).partition(b"\n")[0])
+                self._end_line()
+
+    def _end_line(self) -> None:
+        """Take away the half line that a recorder left which was killed."""
+        end = os.fstat(self._file).st_size
+        while end and os.pread(self._file, 1, end - 1) != b"\n":
+            start = max(0, end - 65536)
+            end = start + os.pread(self._file, end - start, start).rfind(b"\n") + 1
+        os.ftruncate(self._file, end)
 
     def close(self) -> None:
         if self._file >= 0:
@@ -115,12 +124,17 @@ def write_recording(path: Path, exchanges: Iterator[Exchange]) -> int:
     Raises OSError, also where the file is there.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(_head())
-        count = 0
-        for exchange in exchanges:
-            file.write(_line(exchange))
-            count += 1
-        return count
+        try:
+            file.write(_head())
+            count = 0
+            for exchange in exchanges:
+                file.write(_line(exchange))
+                count += 1
+            return count
+        except BaseException:
+            # Half a recording would pass for a whole one.
+            path.unlink()
+            raise
 
 
 def read_recording(path: Path) -> Iterator[Exchange]:

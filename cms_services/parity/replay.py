@@ -87,7 +87,8 @@ async def _replay_one(
     if options.changes:
         _learn_ids(action, exchange, options, baseline, candidate)
         comparison = replace(comparison, same_ids=_same_ids(options))
-    report.add(action, exchange, comparison.differences(action, baseline, candidate))
+    found = comparison.differences(action, baseline, candidate)
+    report.add(action, exchange, found, by_head=baseline.message.body is None)
 
 
 def is_signed_in(exchange: Exchange) -> bool:

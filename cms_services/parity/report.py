@@ -55,8 +55,18 @@ class Report:
         self.actions: dict[str, ActionReport] = {}
         self.skipped: dict[tuple[str, str], int] = {}
         self.unanswered = 0
+        # Of which the baseline has no body, so that but the status and headers were compared.
+        self.by_head = 0
 
-    def add(self, action: str, exchange: Exchange, differences: Iterable[Difference]) -> None:
+    def add(
+        self,
+        action: str,
+        exchange: Exchange,
+        differences: Iterable[Difference],
+        *,
+        by_head: bool = False,
+    ) -> None:
+        self.by_head += by_head
         counted = self.actions.setdefault(action, ActionReport())
         counted.requests += 1
         is_equal = True
@@ -116,6 +126,8 @@ class Report:
             )
             for row in rows
         ]
+        if self.by_head:
+            lines += ["", f"{self.by_head} without their bodies, which the baseline lacks."]
         for name, each in sorted(self.actions.items()):
             if each.places:
                 lines += ["", f"{name}:"]
@@ -138,6 +150,7 @@ class Report:
             "requests": self.requests,
             "equal": self.equal,
             "differing": self.differing,
+            "withoutBody": self.by_head,
             "actions": {
                 name: {
                     "requests": each.requests,

@@ -1,5 +1,6 @@
 """A server that recorded requests are sent to."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from cms_services.parity.comparison import Answer
 from cms_services.parity.recording import Exchange, Headers, Message
 
 _SECONDS = 60
+_MOST_TRIES, _LONGEST_WAIT = 6, 120
 _MOST_BYTES = 64 * 1024 * 1024
 # Where a request comes from is another place now, and what it has cached is unknown.
 _SENT = ("accept", "accept-language", "content-type", "x-requested-with")
@@ -32,6 +34,7 @@ class Side:
         # Its ids of what was created, by those of the recording: what requests name it by, and all.
         self.ids: dict[str, str] = {}
         self.all_ids: dict[str, set[str]] = {}
+        self._is_waited_for = True
 
     async def sign_in(self, session: aiohttp.ClientSession, email: str, password: str) -> None:
         """Show a token of this account from now on. Raises SignInFailed."""
@@ -50,7 +53,26 @@ class Side:
     async def ask(
         self, session: aiohttp.ClientSession, exchange: Exchange, *, signed_in: bool
     ) -> Answer:
-        """Send a recorded request, with this side's own ids and credentials."""
+        """Send a recorded request, with this side's own ids and credentials.
+
+        Where it is one of too many, it is sent again after the time that the answer names.
+        """
+        tries = 0
+        while True:
+            answer = await self._ask_once(session, exchange, signed_in=signed_in)
+            wait = answer.message.header("Retry-After")
+            if answer.status != 429 or exchange.status == 429 or not wait.isdecimal():
+                return answer
+            tries += 1
+            # One that says so for ever is not waited for at each request.
+            self._is_waited_for = self._is_waited_for and tries <= _MOST_TRIES
+            if not self._is_waited_for:
+                return answer
+            await asyncio.sleep(min(int(wait), _LONGEST_WAIT))
+
+    async def _ask_once(
+        self, session: aiohttp.ClientSession, exchange: Exchange, *, signed_in: bool
+    ) -> Answer:
         target, body = with_ids(exchange, self.ids)
         headers = [(n, v) for n, v in exchange.request.headers if n.lower() in _SENT]
         headers += self.headers if signed_in else []

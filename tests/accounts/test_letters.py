@@ -26,8 +26,8 @@ from cms_services.mail.models import Letter
 from cms_services.settings import current_settings
 from cms_services.worker.letters import send_due_letters
 from tests.conftest import MakeApp, NewPerson
+from tests.local_servers import free_port
 from tests.people import PASSWORD, Person, data_of, error_of
-from tests.processes.servers import free_port
 
 NOON = datetime(2030, 5, 6, 12, tzinfo=UTC)
 NEW = "Another-horse-8"

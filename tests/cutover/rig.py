@@ -14,8 +14,9 @@ import yaml
 
 from tests.downloads.samples import program
 from tests.downloads.servers import IS_ROOT, running
+from tests.local_servers import free_port
 from tests.php_cms.running import PhpCms
-from tests.processes.servers import COMMAND, Reply, Server, environment, free_port, serving
+from tests.processes.servers import COMMAND, Reply, Server, environment, serving
 
 FORM = "application/x-www-form-urlencoded"
 ECHO = Path(__file__).parent / "echo.php"

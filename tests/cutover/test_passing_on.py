@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from tests.cutover.rig import FORM, Front, cutover, echoing_script, send, side_of
+from tests.local_servers import free_port
 from tests.php_cms.running import PhpCms
-from tests.processes.servers import Reply, eventually, free_port
+from tests.processes.servers import Reply, eventually
 
 # PHP takes files of 2 MiB.
 BINARY = bytes(range(256)) * 6_000

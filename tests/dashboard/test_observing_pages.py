@@ -19,7 +19,7 @@ from cms_services.monitoring.metrics.values import Buckets, NewSample
 from cms_services.vocabulary import MetricKind
 from tests.conftest import MakeApp, NewPerson
 from tests.dashboard.browsing import signed_in
-from tests.monitoring.prometheus_server import free_port
+from tests.local_servers import free_port
 from tests.monitoring.workers import LOCAL, Target, a_target
 from tests.people import Person, data_of, error_of
 

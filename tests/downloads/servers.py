@@ -27,6 +27,7 @@ from cms_services.downloads.hosting.bundle import hosting_files
 from cms_services.downloads.names import unix_name
 from cms_services.downloads.subject import Subject
 from tests.downloads.samples import program
+from tests.local_servers import free_port
 
 IS_ROOT = os.geteuid() == 0
 PHP_FPM = ("php-fpm", "php-fpm8.2", "php-fpm8.3", "php-fpm8.4")
@@ -268,12 +269,6 @@ def has_ipv6() -> bool:
             return True
     except OSError:
         return False
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

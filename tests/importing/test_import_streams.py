@@ -1,7 +1,11 @@
 """Long tables: logs and metrics, each row once, whatever happens meanwhile."""
 
 import re
+import select as sockets
 import signal
+import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from cms_services.commands.importing import Lines
 from cms_services.extensions import db
@@ -25,6 +29,7 @@ from cms_services.monitoring.logs.models import LogEntry
 from cms_services.monitoring.metrics.models import MetricRollup
 from tests.importing.old_databases import OldDatabase, counts, report_of, run_import
 from tests.importing.test_import_people_and_services import findings, sign_in
+from tests.local_servers import listening
 from tests.people import data_of
 from tests.processes.servers import Server, eventually, start
 
@@ -133,7 +138,7 @@ class TestTwoAtOnce:
 
             entity = ""
 
-            def begin(self, entity: str, table: str, rows: int) -> None:
+            def begin(self, entity: str, table: str, rows: int | None) -> None:
                 self.entity = entity
 
             def advance(self, rows: int) -> None:
@@ -211,6 +216,31 @@ class TestMetrics:
         assert found == {"cpu": 12.5, "queue_length": 1234.0}
 
 
+class Gate(socketserver.ThreadingTCPServer):
+    """A way to the old database's server that can be shut."""
+
+    daemon_threads = True
+
+    def __init__(self, to: tuple[str, int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.to = to
+        self.shut = threading.Event()
+
+
+class _Passing(socketserver.BaseRequestHandler):
+    server: Gate
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.to) as other:
+            ends = {self.request: other, other: self.request}
+            while not self.server.shut.is_set():
+                for each in sockets.select(list(ends), [], [], 0.05)[0]:
+                    given = each.recv(65536)
+                    if not given:
+                        return
+                    ends[each].sendall(given)
+
+
 class TestKilled:
     @pytest.fixture
     def app(self, make_app: Any, tmp_path: Path) -> Flask:
@@ -281,6 +311,28 @@ class TestKilled:
             command.signal_group(signal.SIGTERM)
             assert command.process.wait(60) == 1
         assert not re.search("Traceback", command.stderr)
+
+    @on_sqlite
+    def test_following_waits_for_an_old_database_that_goes_away(
+        self, app: Flask, old: OldDatabase, tmp_path: Path, database_url: str
+    ) -> None:
+        url = make_url(old.url)
+        gate = Gate((str(url.host), url.port or 3306))
+        with listening(gate):
+            through = url.set(port=gate.server_address[1])
+            behind = OldDatabase(through.render_as_string(hide_password=False))
+            options = ("--follow", "--every", "100ms")
+            with self.importing(tmp_path, database_url, behind, *options) as command:
+                eventually(lambda: "metrics " in command.stdout, "a first run is through", 120)
+                gate.shut.set()
+                eventually(lambda: "tried again in 2 s" in command.stderr, "it waits", 60)
+                assert command.process.poll() is None
+                old.run("UPDATE cms_services SET name = 'Meanwhile' WHERE id = 12")
+                gate.shut.clear()
+                eventually(lambda: "Meanwhile" in names_here(app), "it goes on", 60)
+                command.signal_group(signal.SIGTERM)
+                assert command.process.wait(60) == 1
+        assert "can't be read" in command.stderr and "Traceback" not in command.stderr
 
 
 def names_here(app: Flask) -> set[str]:

@@ -2,19 +2,18 @@
 
 import json
 import shutil
-import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tests.databases import need_server
+from tests.local_servers import listening
 
 _READY_SECONDS = 20.0
 
@@ -27,15 +26,7 @@ def need_program(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def answering(answer: Callable[[str], tuple[int, bytes]]) -> Iterator[str]:
+def answering(answer: Callable[[str], tuple[int, bytes]]) -> AbstractContextManager[str]:
     """A server that answers each path with a status and a body, by its address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,15 +49,7 @@ def answering(answer: Callable[[str], tuple[int, bytes]]) -> Iterator[str]:
             with suppress(ConnectionError):
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tests.conftest import MakeApp, NewPerson
+from tests.local_servers import free_port
 from tests.monitoring.agents import Reporter, served
 from tests.monitoring.prometheus_server import (
     answering,
     eventually,
-    free_port,
     need_program,
     prometheus,
 )

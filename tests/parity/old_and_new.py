@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,9 +21,7 @@ from cms_services.schema import upgrade_schema
 from tests.people import PASSWORD
 from tests.php_cms.running import ZONE, PhpCms
 from tests.processes.servers import (
-    COMMAND,
     Server,
-    environment,
     eventually,
     serving,
     start,
@@ -121,20 +118,6 @@ def recording(folder: Path, upstream: str, to: Path, *options: str) -> Iterator[
         server.process.terminate()
         server.process.wait(30)
         (folder / "told").write_text(server.stderr)
-
-
-def parity(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `cms-services parity` to its end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return subprocess.run(
-        [*COMMAND, "parity", *arguments],
-        cwd=folder,
-        env=environment(folder, CMS_DATA_DIR=str(folder / "tool")),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
 
 
 def lines_of(recorded: Path) -> list[dict[str, Any]]:

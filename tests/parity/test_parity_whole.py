@@ -5,6 +5,7 @@ import shutil
 import stat
 import urllib.request
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -13,14 +14,18 @@ from tests.parity.old_and_new import (
     copy_data,
     lines_of,
     new_application,
-    parity,
     recording,
     rename_service,
 )
 from tests.people import PASSWORD
 from tests.php_cms.running import PhpCms, php_cms
+from tests.processes.servers import COMMAND, run_command
 
 pytestmark = pytest.mark.skipif(shutil.which("php-fpm8.2") is None, reason="needs php-fpm")
+
+
+def run_parity(folder: Path, *arguments: str) -> CompletedProcess[str]:
+    return run_command(folder, *COMMAND, "parity", *arguments)
 
 
 def open_through(recorder: str, path: str, session: str, body: bytes | None = None) -> bytes:
@@ -71,9 +76,9 @@ def test_a_profile_is_inferred_and_then_every_answer_is_equal(tmp_path: Path) ->
     assert stat.S_IMODE(recorded.stat().st_mode) == 0o600
     with new_application(tmp_path / "plain", url) as plain:
         address = f"http://127.0.0.1:{plain.port}"
-        before = parity(tmp_path / "a", "replay", str(recorded), "--against", address, *account)
+        before = run_parity(tmp_path / "a", "replay", str(recorded), "--against", address, *account)
         assert before.returncode == 1, before.stderr
-        told = parity(
+        told = run_parity(
             tmp_path / "b", "infer", str(recorded), "--against", address, *account,
             "--write", str(profile),
         )  # fmt: skip
@@ -82,10 +87,10 @@ def test_a_profile_is_inferred_and_then_every_answer_is_equal(tmp_path: Path) ->
     with new_application(tmp_path / "adapted", url, LEGACY_PROFILE=str(profile)) as adapted:
         address = f"http://127.0.0.1:{adapted.port}"
         command = ("replay", str(recorded), "--against", address, *account, "--exact")
-        after = parity(tmp_path / "c", *command)
+        after = run_parity(tmp_path / "c", *command)
         assert after.returncode == 0, after.stdout + after.stderr
         rename_service(url, "13", "Stock!")
-        planted = parity(tmp_path / "d", *command, "--report", "json")
+        planted = run_parity(tmp_path / "d", *command, "--report", "json")
     assert planted.returncode == 1
     found = json.loads(planted.stdout)
     assert found["actions"]["getService"]["differences"][0]["example"] == {

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.local_servers import free_port, listening
 from tests.parity.old_and_new import lines_of, recording
-from tests.processes.servers import COMMAND, environment, eventually, free_port
+from tests.processes.servers import COMMAND, environment, eventually
 
 LARGE = 9 * 1024 * 1024
 
@@ -87,15 +88,11 @@ go_on = threading.Event()
 def upstream() -> Iterator[str]:
     _Upstream.seen = []
     go_on.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Upstream) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), _Upstream)) as address:
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield address
         finally:
             go_on.set()
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -184,6 +181,14 @@ def test_packed_answers_pass_packed_and_are_recorded_unpacked(
     assert lines_of(recorded)[0]["response"]["body"] == '{"a":1}'
 
 
+def test_what_could_not_be_unpacked_is_not_asked_for(tmp_path: Path, recorded: Path) -> None:
+    with upstream() as old, recording(tmp_path / "r", old, recorded) as recorder:
+        for accepted in ("gzip, deflate, br, zstd", "br"):
+            ask(recorder, "GET", "/services.php", **{"Accept-Encoding": accepted})
+    told = [dict(each["headers"])["Accept-Encoding"] for each in _Upstream.seen]
+    assert told == ["gzip, deflate", "identity"]
+
+
 def test_a_slow_answer_passes_as_it_comes(tmp_path: Path, recorded: Path) -> None:
     with (
         upstream() as old,
@@ -254,7 +259,12 @@ def test_a_recording_is_gone_on_with_and_another_file_is_left_alone(
         for number in range(2):
             with recording(tmp_path / str(number), old, recorded) as recorder:
                 ask(recorder, "GET", "/services.php")
-        assert len(lines_of(recorded)) == 2
+            with recorded.open("ab") as file:
+                # As a recorder leaves it that is killed.
+                file.write(b'{"at": "' + b"x" * 70_000)
+        with recording(tmp_path / "last", old, recorded) as recorder:
+            ask(recorder, "GET", "/services.php")
+        assert len(lines_of(recorded)) == 3
         other, link = tmp_path / "other", tmp_path / "link"
         other.write_text("mine\n")
         os.symlink(recorded, link)

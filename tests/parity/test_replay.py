@@ -1,9 +1,7 @@
 """Replaying: what is sent, what is compared, and what is told."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ from cms_services.parity.comparison import (
 )
 from cms_services.parity.recording import Exchange, Message, write_recording
 from tests.conftest import MakeApp
+from tests.local_servers import free_port, listening
 from tests.people import Person
-from tests.processes.servers import free_port
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 JSON_TYPE = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
@@ -39,16 +37,8 @@ def exchange(method: str, query: str, told: Any, status: int = 200, body: str = 
     return Exchange(method, target, request, status, answer, datetime.now(UTC))
 
 
-@contextmanager
-def listening(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
+def serving_app(app: Flask) -> AbstractContextManager[str]:
+    return listening(make_server("127.0.0.1", 0, app, threaded=True))
 
 
 def run(app: Flask, *arguments: str) -> Result:
@@ -62,7 +52,7 @@ def replay(app: Flask, alice: Person, folder: Path, recorded: list[Exchange], *m
     write_recording(path, iter(recorded))
     token = folder / "token"
     token.write_text(f"Authorization: Bearer {alice.token}\n")
-    with listening(app) as address:
+    with serving_app(app) as address:
         given = [address if each == "ITSELF" else each for each in more]
         return run(app, "replay", str(path), "--against", address, "--header", f"@{token}", *given)
 
@@ -140,8 +130,8 @@ class TestReplay:
             exchange(
                 "POST",
                 "",
-                {"success": True, "data": old | {"name": "B"}},
-                body="updateService=1&serviceId=12&name=B",
+                {"success": True, "data": old | {"name": "B", "dependencies": ["12"]}},
+                body="updateService=1&serviceId=12&name=B&dependencies%5B%5D=12",
             ),
             exchange(
                 "POST", "deleteService=1", {"success": True, "data": gone}, body="serviceId=12"
@@ -182,6 +172,47 @@ class TestReplay:
         assert "$.data[0].name" in page
         assert "<script" not in page and "<b>" not in page and "<i>" not in page
         assert "http://" not in page and "src=" not in page
+
+    def test_what_is_compared_without_bodies_is_counted(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        recorded = [exchange("GET", "getServices=1", {}), exchange("GET", "getServices=2", {})]
+        recorded[0].response.body = None
+        for form, told in (
+            ("text", "1 without their bodies"),
+            ("json", '"withoutBody": 1'),
+            ("html", "1 without their bodies"),
+        ):
+            result = replay(app, alice, tmp_path, recorded, "--report", form)
+            assert result.exit_code == 1 and told in result.output
+
+    def test_a_server_that_is_asked_too_much_is_asked_again(
+        self, make_app: MakeApp, alice: Person, tmp_path: Path
+    ) -> None:
+        told = alice.get("/services.php?getServices=1").json
+        limited = make_app(RATE_LIMITS="on", RATE_LIMIT_SIGNED_IN="3 per 2 seconds")
+        recorded = [exchange("GET", f"getServices=1&n={number}", told) for number in range(5)]
+        result = replay(limited, alice, tmp_path, recorded, "--concurrency", "1")
+        assert result.exit_code == 0, result.output
+
+    def test_secrets_of_an_address_are_neither_compared_nor_told(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        recorded = exchange("GET", "getServices=1", alice.get("/services.php?getServices=1").json)
+        recorded.response.headers = [*JSON_TYPE, ("Location", "/x?token=hunter2")]
+        result = replay(app, alice, tmp_path, [recorded])
+        assert result.exit_code == 1
+        assert "header at location" in result.output and "hunter2" not in result.output
+
+    def test_texts_that_the_import_has_mended_may_be_told_to_be_equal(
+        self, app: Flask, alice: Person, tmp_path: Path
+    ) -> None:
+        alice.new_service(name="Café")
+        told = alice.get("/services.php?getServices=1").json
+        told["data"][0]["name"] = "CafÃ©"
+        recorded = [exchange("GET", "getServices=1", told)]
+        assert replay(app, alice, tmp_path, recorded).exit_code == 1
+        assert replay(app, alice, tmp_path, recorded, "--mended-texts").exit_code == 0
 
     def test_nobody_who_answers_ends_with_2(self, app: Flask, tmp_path: Path) -> None:
         path = tmp_path / "recording.jsonl"
@@ -230,7 +261,7 @@ class TestSources:
         assert result.output == f"Recorded 1 requests to {path}.\n"
         assert "hunter2" not in path.read_text()
         token = f"Authorization: Bearer {alice.token}"
-        with listening(app) as address:
+        with serving_app(app) as address:
             # Browsers leave cookies out, so credentials are shown with every request.
             result = run(app, "replay", str(path), "--against", address, "--header", token)
         assert result.exit_code == 0, result.output
@@ -250,10 +281,22 @@ class TestSources:
         assert run(app, "record", "--access-log", str(log), "--to", str(path)).exit_code == 0
         assert "hunter2" not in path.read_text()
         token = f"Authorization: Bearer {alice.token}"
-        with listening(app) as address:
+        with serving_app(app) as address:
             result = run(app, "replay", str(path), "--against", address, "--header", token)
         assert result.exit_code == 0, result.output
         assert "getService          1      1          0" in result.output
+
+    def test_half_of_a_recording_is_none(self, app: Flask, tmp_path: Path) -> None:
+        har, path = tmp_path / "saved.har", tmp_path / "recording.jsonl"
+        request = {"method": "GET", "url": "http://x/services.php", "headers": []}
+        entry = {
+            "startedDateTime": "2026-01-02T03:04:05Z",
+            "request": request,
+            "response": {"status": 200, "headers": []},
+        }
+        har.write_text(json.dumps({"log": {"entries": [entry, {}]}}))
+        result = run(app, "record", "--har", str(har), "--to", str(path))
+        assert result.exit_code == 2 and not path.exists()
 
     @pytest.mark.parametrize("option", ["--har", "--access-log"])
     def test_another_file_is_refused(self, app: Flask, tmp_path: Path, option: str) -> None:
@@ -295,8 +338,14 @@ class TestComparison:
             ([{"a": True}], [{"a": 1}], [("type", "$[0].a")]),
             ({"a": {"b": [1, {"c": 2}]}}, {"a": {"b": [1, {"c": 3}]}}, [("value", "$.a.b[1].c")]),
             ({"password": "masked-0123456789abcdef"}, {"password": "x"}, []),
+            ({"pin": "masked-0123456789abcdef"}, {"pin": 1234}, []),
+            ({"m": "a [masked] c"}, {"m": "a b c"}, []),
+            ({"m": "a [masked] c"}, {"m": "b b c"}, [("value", "$.m")]),
+            ({"j": '{"pwd":"masked-0123456789abcdef"}'}, {"j": '{"pwd": "x"}'}, []),
+            (b"[" * 400 + b"]" * 400, b"[" * 400 + b"1" + b"]" * 400, [("body", "$")]),
             (b"<html>", b"<html>", []),
             (b"<html>", {"a": 1}, [("body", "$")]),
+            (b"<p>token=[masked]</p>", b"<p>token=x</p>", []),
             (b"\xef\xbb\xbf[1]", [1], []),
         ],
     )

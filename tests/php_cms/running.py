@@ -25,7 +25,8 @@ from sqlalchemy import Connection, create_engine, make_url
 from cms_services.database import engine_options, sqlalchemy_url
 from tests.databases import drop_server_database, fresh_server_database, need_redis, need_server
 from tests.downloads.samples import program
-from tests.downloads.servers import IS_ROOT, PHP_FPM, Answer, ask, free_port, running
+from tests.downloads.servers import IS_ROOT, PHP_FPM, Answer, ask, running
+from tests.local_servers import free_port
 
 HERE = Path(__file__).parent
 ZONE = ZoneInfo("Europe/Berlin")

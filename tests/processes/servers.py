@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.local_servers import free_port
 
 COMMAND = (str(Path(sys.executable).with_name("cms-services")),)
 EMAIL, PASSWORD = "ada@example.com", "Correct-horse-7"
@@ -164,22 +165,16 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 
 def run_command(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder to its end, with its data below it."""
+    folder.mkdir(parents=True, exist_ok=True)
     return subprocess.run(
         command,
         cwd=folder,
         env=environment(folder, CMS_DATA_DIR=str(folder / "data")),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
     )
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.servers import Server, free_port, start
+from tests.local_servers import free_port
+from tests.processes.servers import Server, start
 
 SECRET = "geheim-7"
 

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.databases import need_server
-from tests.processes.servers import EMAIL, PASSWORD, Reply, Server, eventually, free_port, serving
+from tests.local_servers import free_port
+from tests.processes.servers import EMAIL, PASSWORD, Reply, Server, eventually, serving
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "deploying.md"
 CMS, PAGES = "cms.example.com", "services.example.com"

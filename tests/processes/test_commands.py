@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from tests.local_servers import free_port
 from tests.processes.servers import (
     COMMAND,
-    free_port,
     run_command,
     start,
     wait_until_ready,

@@ -14,7 +14,7 @@ from cms_services.downloads.scaffold import scaffold_files
 from cms_services.scaffolds.templates import get_template
 from cms_services.shipped_files import shipped_folder
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text
-from tests.processes.servers import free_port
+from tests.local_servers import free_port
 from tests.scaffolds.running import (
     HOSTILE_NAME,
     Listed,

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 
 from cms_services.downloads.scaffold import scaffold_files
 from tests.downloads.samples import HOSTILE, a_subject, unicode_text
-from tests.processes.servers import Server, eventually, free_port, start
+from tests.local_servers import free_port
+from tests.processes.servers import Server, eventually, start
 from tests.scaffolds.running import (
     HOSTILE_NAME,
     Listed,

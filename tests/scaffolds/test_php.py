@@ -22,7 +22,8 @@ from hypothesis import given, settings
 from cms_services.downloads.scaffold import scaffold_files
 from tests.databases import fresh_server_database, need_server
 from tests.downloads.samples import HOSTILE, a_subject, program, unicode_text
-from tests.processes.servers import Server, eventually, free_port, start
+from tests.local_servers import free_port
+from tests.processes.servers import Server, eventually, start
 from tests.scaffolds.running import (
     Listed,
     in_project,
