@@ -51,7 +51,7 @@ class Load:
         while not self._stop.wait(_PAUSE_SECONDS):
             number += 1
             by_php = number % 2 == 0
-            fields = {"name": f"load-{client}-{number}", "type": "api", "project": "load"}
+            fields = {"name": f"load-{client}-{number}", "type": "api", "project": f"of-{client}"}
             path = "/services.php?createService=1" if by_php else "/api/services"
             made = self._call(connection, "POST", path, fields)
             if made is None:

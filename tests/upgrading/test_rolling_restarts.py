@@ -38,7 +38,6 @@ def test_each_node_in_turn_twice(tmp_path: Path, worker_id: str) -> None:
                     load.wait_for_more()
                     servers[number] = running.enter_context(node.running())
                     load.wait_for_more()
-        print(load.answers, load.slowest, len(load.created))
         assert_nothing_was_lost(load, servers[0], token)
         for node in nodes:
             assert load.answers[f"127.0.0.1:{node.port}"] > 100
