@@ -172,6 +172,13 @@ class Settings:
         "a number of seconds from 1 to 600",
         "How long a client may take to send a request.",
     )
+    shutdown_delay: int = _setting(
+        "SHUTDOWN_DELAY",
+        take.Integer(validate=Range(0, 300)),
+        0,
+        "a number of seconds from 0 to 300",
+        "How long, before it stops, the server still answers while /readyz says that it will.",
+    )
     trusted_origins: tuple[str, ...] = _setting(
         "TRUSTED_ORIGINS",
         Origins(),

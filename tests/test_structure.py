@@ -286,6 +286,7 @@ BAD: dict[str, list[str]] = {
     "WEB_CONCURRENCY": ["0", "257", "many"],
     "WEB_THREADS": ["0", "257", "many"],
     "REQUEST_TIMEOUT": ["0", "601", "1.5", "30s"],
+    "SHUTDOWN_DELAY": ["-1", "301", "1.5", "10s"],
     "TRUSTED_ORIGINS": [
         "cms.example.com",
         "*",
@@ -423,6 +424,7 @@ GOOD = {
     "WEB_CONCURRENCY": "4",
     "WEB_THREADS": "4",
     "REQUEST_TIMEOUT": "10",
+    "SHUTDOWN_DELAY": "15",
     "TRUSTED_ORIGINS": "https://cms.example.com, http://localhost:3000",
     "TRUSTED_PROXIES": "1",
     "PROBE_ALLOWED_NETWORKS": "10.0.0.0/8,fd00::/8",
