@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 import structlog
+from gunicorn.systemd import listen_fds
 from gunicorn.util import write_nonblock
 
 from cms_services.installation import InstallationError
@@ -48,7 +49,12 @@ def raise_open_files_limit() -> None:
 
 
 def require_free_address(settings: Settings) -> None:
-    """Raise InstallationError where HOST and PORT can't be listened on."""
+    """Raise InstallationError where HOST and PORT can't be listened on.
+
+    A socket that systemd has opened for us (docs/deploying/systemd.md) is not looked at.
+    """
+    if listen_fds(unset_environment=False):
+        return
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM

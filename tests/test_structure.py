@@ -279,6 +279,7 @@ BAD: dict[str, list[str]] = {
     "CMS_ADMIN_EMAIL": ["admin", "admin@", "a b@example.com", f"{'a' * 250}@example.com"],
     "WEB_CONCURRENCY": ["0", "257", "many"],
     "WEB_THREADS": ["0", "257", "many"],
+    "WORKER_BESIDE_WEB": ["perhaps", "2"],
     "REQUEST_TIMEOUT": ["0", "601", "1.5", "30s"],
     "TRUSTED_ORIGINS": [
         "cms.example.com",
@@ -414,6 +415,7 @@ GOOD = {
     "CMS_ADMIN_PASSWORD": "Correct-horse-7",
     "WEB_CONCURRENCY": "4",
     "WEB_THREADS": "4",
+    "WORKER_BESIDE_WEB": "off",
     "REQUEST_TIMEOUT": "10",
     "TRUSTED_ORIGINS": "https://cms.example.com, http://localhost:3000",
     "TRUSTED_PROXIES": "1",
