@@ -133,7 +133,7 @@ def nginx_command(folder: Path) -> list[str]:
     return [program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
 
 
-def tested(folder: Path) -> str:
+def checked(folder: Path) -> str:
     """What `nginx -t` says of a folder. Fails where it refuses it, or warns."""
     done = subprocess.run(
         [*nginx_command(folder), "-t"], capture_output=True, text=True, check=False
@@ -149,7 +149,7 @@ def nginx_before(nodes: Sequence[int], folder: Path) -> Iterator[Nginx]:
     sockets = Path(tempfile.mkdtemp(prefix="fpm"))
     try:
         nginx = nginx_folder(folder, nodes, sockets / "fpm.sock")
-        tested(folder)
+        checked(folder)
         (folder / "site").mkdir()
         (folder / "site" / "login.php").write_text(_SCRIPT)
         (folder / "site" / "style.css").write_text("body {}")
