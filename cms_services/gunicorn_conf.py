@@ -91,10 +91,13 @@ _RESTART_SECONDS = 5.0
 
 
 def when_ready(server: Any) -> None:
-    """Start the background worker beside the web processes, and let SIGINT stop gracefully too."""
+    """Let SIGINT stop gracefully too, and keep a worker beside the web processes where set so."""
     server.handle_int = server.handle_term = partial(_stop_when_drained, server)
-    _start_worker()
-    threading.Thread(target=_keep_worker, args=(server,), name="keep-worker", daemon=True).start()
+    if _settings.worker_beside_web:
+        _start_worker()
+        threading.Thread(
+            target=_keep_worker, args=(server,), name="keep-worker", daemon=True
+        ).start()
 
 
 def _stop_when_drained(server: Any) -> None:

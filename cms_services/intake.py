@@ -307,10 +307,14 @@ class IntakeWorker(ThreadWorker):
                 conn.deadline = min(conn.deadline, deadline)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        # What was not read of a body that is not here yet would be waited for.
+        if self.cfg.is_ssl or not keepalive:
+            return bool(super()._keepalive_after(conn, keepalive))
+        # What was not read of a body that is not here yet would be waited for. gunicorn itself gives
+        # up a connection with more than 64 KiB of one, and a proxy loses the request that it has sent
+        # there meanwhile; but these are in memory.
         conn.parser.unreader.deadline = time.monotonic()
         try:
-            return bool(super()._keepalive_after(conn, keepalive))
+            return bool(conn.parser.finish_body())
         except RequestTimeout:
             return False
 

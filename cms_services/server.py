@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import orjson
 import structlog
+from gunicorn.systemd import listen_fds
 from gunicorn.util import write_nonblock
 
 from cms_services.installation import InstallationError
@@ -80,7 +81,12 @@ def ignore_new_connections(listeners: Iterable[Any]) -> None:
 
 
 def require_free_address(settings: Settings) -> None:
-    """Raise InstallationError where HOST and PORT can't be listened on."""
+    """Raise InstallationError where HOST and PORT can't be listened on.
+
+    A socket that systemd has opened for us (docs/deploying/systemd.md) is not looked at.
+    """
+    if listen_fds(unset_environment=False):
+        return
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM

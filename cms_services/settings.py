@@ -165,6 +165,13 @@ class Settings:
         "a number from 1 to 256",
         "Threads of each web server process.",
     )
+    worker_beside_web: bool = _setting(
+        "WORKER_BESIDE_WEB",
+        Switch(),
+        True,
+        "on or off",
+        "Whether a worker process is kept beside the web server. Off: workers run by themselves.",
+    )
     request_timeout: int = _setting(
         "REQUEST_TIMEOUT",
         take.Integer(validate=Range(1, 600)),

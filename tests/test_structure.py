@@ -285,6 +285,7 @@ BAD: dict[str, list[str]] = {
     "PASSWORD_HASH_MEMORY_MB": ["11", "4097", "64M"],
     "WEB_CONCURRENCY": ["0", "257", "many"],
     "WEB_THREADS": ["0", "257", "many"],
+    "WORKER_BESIDE_WEB": ["perhaps", "2"],
     "REQUEST_TIMEOUT": ["0", "601", "1.5", "30s"],
     "SHUTDOWN_DELAY": ["-1", "301", "1.5", "10s"],
     "TRUSTED_ORIGINS": [
@@ -423,6 +424,7 @@ GOOD = {
     "PASSWORD_HASH_MEMORY_MB": "32",
     "WEB_CONCURRENCY": "4",
     "WEB_THREADS": "4",
+    "WORKER_BESIDE_WEB": "off",
     "REQUEST_TIMEOUT": "10",
     "SHUTDOWN_DELAY": "15",
     "TRUSTED_ORIGINS": "https://cms.example.com, http://localhost:3000",
