@@ -115,7 +115,7 @@ def _configure_flask(app: Flask, settings: Settings) -> None:
 def _configure_database(app: Flask, settings: Settings) -> None:
     url = sqlalchemy_url(settings.effective_database_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url, settings.web_threads)
     db.init_app(app)
     migrate.init_app(app, db)
     app.teardown_appcontext(close_reader)

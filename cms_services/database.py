@@ -37,6 +37,10 @@ _MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
 # A server that swallows packets must not hold a start, or /readyz, for minutes.
 _CONNECT_SECONDS = 5
 
+# Of a process, beside those of the threads that answer requests: for streams, for counting calls, and
+# in a worker process for its jobs and checks.
+_CONNECTIONS_BESIDE = 7
+
 # Bytes of one list of values (arrays.py); beyond its default of 1 MiB MariaDB would cut it short.
 _LONGEST_LIST = 2**28
 
@@ -142,8 +146,12 @@ def sqlite_file(url: str) -> Path | None:
     return Path(str(parsed.database))
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """How the engine connects: JSON by orjson, no values in error texts, one isolation level."""
+def engine_options(url: str, threads: int | None = None) -> dict[str, Any]:
+    """How the engine connects: JSON by orjson, no values in error texts, one isolation level.
+
+    The pool has a connection for each of so many threads that answer requests, and a few more, lest
+    one that has a request to answer waits for one that answers another.
+    """
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
@@ -161,6 +169,9 @@ def engine_options(url: str) -> dict[str, Any]:
             "pool_pre_ping": True,
             "connect_args": connect,
         }
+    is_in_memory = make_url(url).get_backend_name() == "sqlite" and sqlite_file(url) is None
+    if threads is not None and not is_in_memory:
+        options |= {"pool_size": threads, "max_overflow": _CONNECTIONS_BESIDE}
     return options
 
 

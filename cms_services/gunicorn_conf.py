@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 from gunicorn import util
@@ -17,8 +18,14 @@ from cms_services.arriving import ArrivingRequest
 from cms_services.intake import IntakeWorker
 from cms_services.legacy.routing import longer_bodies_to_pass_on
 from cms_services.own_log.configuration import configure_logging
-from cms_services.server import address_in_url, raise_open_files_limit, refuse
+from cms_services.server import (
+    address_in_url,
+    ignore_new_connections,
+    raise_open_files_limit,
+    refuse,
+)
 from cms_services.settings import load_settings
+from cms_services.web.stopping import begin_draining
 
 _settings = load_settings(os.environ)
 # For the first process itself; the others do it for themselves.
@@ -45,6 +52,7 @@ ArrivingRequest.longer_bodies = (
     *longer_bodies_to_pass_on(_settings),
 )
 IntakeWorker.request_seconds = float(_settings.request_timeout)
+IntakeWorker.leaves_idle_connections = _settings.shutdown_delay > 0
 # Those that send a request or wait for an answer; streams are let go (web/streams.py).
 worker_connections = 512
 # The highest that gunicorn takes: the old frontend puts whole forms into query strings.
@@ -77,15 +85,40 @@ loglevel = "error"
 
 _worker: subprocess.Popen[bytes] | None = None
 _stopping = threading.Event()
+_is_delayed = False
 # One that can't even start must not take all of the machine.
 _RESTART_SECONDS = 5.0
 
 
 def when_ready(server: Any) -> None:
-    """Start the background worker beside the web processes, and let SIGINT stop gracefully too."""
-    server.handle_int = server.handle_term
-    _start_worker()
-    threading.Thread(target=_keep_worker, args=(server,), name="keep-worker", daemon=True).start()
+    """Let SIGINT stop gracefully too, and keep a worker beside the web processes where set so."""
+    server.handle_int = server.handle_term = partial(_stop_when_drained, server)
+    if _settings.worker_beside_web:
+        _start_worker()
+        threading.Thread(
+            target=_keep_worker, args=(server,), name="keep-worker", daemon=True
+        ).start()
+
+
+def _stop_when_drained(server: Any) -> None:
+    """Stop SHUTDOWN_DELAY after the first signal, or at the second one.
+
+    Until then /readyz says that we stop, and requests are answered as before.
+    """
+    global _is_delayed
+    if _settings.shutdown_delay and not _is_delayed:
+        _is_delayed = True
+        begin_draining()
+        _stop_worker()
+        later = (server.SIG_QUEUE.put_nowait, (signal.SIGTERM,))
+        timer = threading.Timer(_settings.shutdown_delay, *later)
+        timer.daemon = True
+        timer.start()
+        return
+    # A socket that systemd or another gunicorn holds has to go on taking connections.
+    if not server.systemd and server.reexec_pid == server.master_pid == 0:
+        ignore_new_connections(server.LISTENERS)
+    raise StopIteration
 
 
 def _keep_worker(server: Any) -> None:
@@ -126,13 +159,19 @@ def freeze_what_is_loaded() -> None:
 
 def on_exit(server: Any) -> None:
     """Stop the background worker with the web processes."""
-    _stopping.set()
-    if _worker is not None and _worker.poll() is None:
-        _worker.terminate()
+    _stop_worker()
+    if _worker is not None:
         try:
             _worker.wait(timeout=graceful_timeout)
         except subprocess.TimeoutExpired:
             _worker.kill()
+
+
+def _stop_worker() -> None:
+    """Tell the background worker to finish, and start no other."""
+    _stopping.set()
+    if _worker is not None and _worker.poll() is None:
+        _worker.terminate()
 
 
 def child_exit(server: Any, worker: Any) -> None:

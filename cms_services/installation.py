@@ -14,10 +14,10 @@ from cms_services.database import begin_writing, sqlite_file
 from cms_services.errors import Conflict
 from cms_services.extensions import db
 from cms_services.schema import (
-    is_known,
+    SchemaState,
     is_new,
-    newest_revision,
     present_revision,
+    present_state,
     upgrade_schema,
 )
 from cms_services.settings import SettingError, Settings
@@ -32,14 +32,17 @@ def prepare_database(settings: Settings) -> None:
     """Give an empty database its schema, and an SQLite one the newest.
 
     A server's database that has an older schema is left to `cms-services db upgrade`, since other
-    nodes may be using it. Raises InstallationError.
+    nodes may be using it; one that is newer is used where our code can run on it. Raises
+    InstallationError.
     """
-    present = present_revision()
-    if not is_known(present):
-        raise InstallationError("The database has the schema of a newer version; start that one.")
-    if is_new() or (present and sqlite_file(settings.effective_database_url)):
+    state = present_state()
+    is_older = state is SchemaState.OLDER and present_revision() is not None
+    if is_new() or (is_older and sqlite_file(settings.effective_database_url)):
         upgrade_schema()
-    if present_revision() != newest_revision():
+        state = present_state()
+    if state is SchemaState.TOO_NEW:
+        raise InstallationError("The database has the schema of a newer version; start that one.")
+    if not state.can_be_served:
         raise InstallationError(
             "The database has the schema of another version. Run: cms-services db upgrade"
         )

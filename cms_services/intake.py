@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.exceptions import RequestTimeout
 
 from cms_services.arriving import ArrivingRequest, State
-from cms_services.web.stopping import stopping
+from cms_services.web.stopping import is_draining, stopping
 from cms_services.web.streams import CAN_HAND_OVER, PROCESS_STREAMS, HandedOver
 
 _ONE_READ = 64 * 1024
@@ -33,6 +33,8 @@ _SEND_BUFFER = 1024 * 1024
 _ANSWER_SECONDS = 30.0
 _FAREWELL_SECONDS = 2.0
 _MOST_FAREWELLS = 128
+# How long a worker that stops takes connections that were on their way when it was told to.
+_LAST_ARRIVALS_SECONDS = 0.2
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {
@@ -175,6 +177,8 @@ class IntakeWorker(ThreadWorker):
 
     # How long a client may take to send a request; gunicorn_conf.py sets it.
     request_seconds = 30.0
+    # Whether a proxy in front ends idle connections before we do; gunicorn_conf.py says it.
+    leaves_idle_connections = False
     # Method and path of requests that take turns: one at a time, and in quiet moments.
     taking_turns = re.compile(rb"(?!)")
 
@@ -200,7 +204,29 @@ class IntakeWorker(ThreadWorker):
         stopping.set()
         super().handle_exit(sig, frame)
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        if not enabled and not self.alive:
+            self._take_last_arrivals()
+        super().set_accept_enabled(enabled)
+
+    def _take_last_arrivals(self) -> None:
+        """Accept whom the system has already told that we listen.
+
+        With the last process that closes a listening socket, connections in its queue are reset.
+        """
+        super().set_accept_enabled(True)
+        until = time.monotonic() + _LAST_ARRIVALS_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            self.wait_for_and_dispatch_events(left)
+        for listener in self.sockets:
+            while self._accept(listener):
+                pass
+
     def accept(self, listener: socket.socket) -> None:
+        self._accept(listener)
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept a connection, if there is one."""
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -208,12 +234,13 @@ class IntakeWorker(ThreadWorker):
                 self._make_room()
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
                 raise
-            return
+            return False
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.nr_conns += 1
         name = listener.getsockname()
         self.enqueue_req(Connection(self.cfg, sock, client, name, take_leave=self._take_leave))
+        return True
 
     def enqueue_req(self, conn: Connection) -> None:
         """Receive the connection's next request; what is whole goes to the threads at once."""
@@ -239,6 +266,9 @@ class IntakeWorker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         conn.sock.settimeout(_ANSWER_SECONDS)
+        if is_draining():
+            # Each answer says that its connection is closed, as where too many are kept.
+            self.max_keepalived = 0
         try:
             return super().handle_request(req, conn)
         except HandedOver:
@@ -256,6 +286,8 @@ class IntakeWorker(ThreadWorker):
     def murder_pending(self) -> None:
         """Take leave of those that were given enough time; called at each turn of the loop."""
         super().murder_pending()
+        if is_draining():
+            stopping.set()
         moment = time.monotonic()
         for conn in [each for each in self.receiving if each.deadline <= moment]:
             self._give_up(conn)
@@ -266,16 +298,23 @@ class IntakeWorker(ThreadWorker):
             self._let_go(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
+        if self.leaves_idle_connections:
+            # On one that we close a request may be on its way; the proxy closes them before long.
+            deadline = time.monotonic() + self.cfg.keepalive
         super()._cap_keepalive(deadline)
         for conn in self.receiving:
             if not conn.arriving.received:
                 conn.deadline = min(conn.deadline, deadline)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        # What was not read of a body that is not here yet would be waited for.
+        if self.cfg.is_ssl or not keepalive:
+            return bool(super()._keepalive_after(conn, keepalive))
+        # What was not read of a body that is not here yet would be waited for. gunicorn itself gives
+        # up a connection with more than 64 KiB of one, and a proxy loses the request that it has sent
+        # there meanwhile; but these are in memory.
         conn.parser.unreader.deadline = time.monotonic()
         try:
-            return bool(super()._keepalive_after(conn, keepalive))
+            return bool(conn.parser.finish_body())
         except RequestTimeout:
             return False
 
@@ -298,6 +337,10 @@ class IntakeWorker(ThreadWorker):
     def finish_request(self, conn: Connection, fs: Any) -> None:
         self.turns.finish(conn)
         super().finish_request(conn, fs)
+        kept = self.keepalived_conns
+        if self.leaves_idle_connections and kept and kept[-1] is conn:
+            # Also where we stop meanwhile.
+            conn.set_timeout()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         super().wait_for_and_dispatch_events(min(timeout, self.turns.seconds_to_next()))

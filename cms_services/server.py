@@ -1,16 +1,21 @@
 """Starting gunicorn for `cms-services run`."""
 
+import ctypes
 import logging
 import os
 import resource
 import shutil
 import socket
+import struct
 import sys
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import orjson
 import structlog
+from gunicorn.systemd import listen_fds
 from gunicorn.util import write_nonblock
 
 from cms_services.installation import InstallationError
@@ -20,6 +25,16 @@ from cms_services.web.headers import CAREFUL_HEADERS, CONTENT_POLICY
 log = structlog.get_logger()
 
 _MOST_OPEN_FILES = 65_536
+
+_SO_ATTACH_FILTER = 26
+# Classic BPF for a TCP segment: let go what has SYN without ACK among its flags, keep the rest.
+_DROP_SYN = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
 
 _REFUSALS: dict[int, tuple[str, str]] = {
     400: ("VALIDATION_ERROR", "This is not a valid HTTP request."),
@@ -47,8 +62,31 @@ def raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def ignore_new_connections(listeners: Iterable[Any]) -> None:
+    """Let the system answer nobody who begins to connect; whoever has begun gets through.
+
+    Connections that are still queued when a listening socket is closed are reset, requests and
+    all. Whoever is ignored tries again a second later, and is refused then, or taken by whoever
+    listens by that time. Does nothing where the system can't do it.
+    """
+    if sys.platform != "linux":
+        return
+    code = b"".join(struct.pack("HBBI", *each) for each in _DROP_SYN)
+    memory = ctypes.create_string_buffer(code)
+    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(memory))
+    for listener in listeners:
+        if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+            with suppress(OSError):
+                listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
 def require_free_address(settings: Settings) -> None:
-    """Raise InstallationError where HOST and PORT can't be listened on."""
+    """Raise InstallationError where HOST and PORT can't be listened on.
+
+    A socket that systemd has opened for us (docs/deploying/systemd.md) is not looked at.
+    """
+    if listen_fds(unset_environment=False):
+        return
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM

@@ -165,12 +165,26 @@ class Settings:
         "a number from 1 to 256",
         "Threads of each web server process.",
     )
+    worker_beside_web: bool = _setting(
+        "WORKER_BESIDE_WEB",
+        Switch(),
+        True,
+        "on or off",
+        "Whether a worker process is kept beside the web server. Off: workers run by themselves.",
+    )
     request_timeout: int = _setting(
         "REQUEST_TIMEOUT",
         take.Integer(validate=Range(1, 600)),
         30,
         "a number of seconds from 1 to 600",
         "How long a client may take to send a request.",
+    )
+    shutdown_delay: int = _setting(
+        "SHUTDOWN_DELAY",
+        take.Integer(validate=Range(0, 300)),
+        0,
+        "a number of seconds from 0 to 300",
+        "How long, before it stops, the server still answers while /readyz says that it will.",
     )
     trusted_origins: tuple[str, ...] = _setting(
         "TRUSTED_ORIGINS",

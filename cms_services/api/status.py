@@ -3,7 +3,6 @@
 import hmac
 import os
 
-from alembic.runtime.migration import MigrationContext
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,11 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from cms_services.actor import Actor
 from cms_services.errors import NotReady, Unauthenticated
 from cms_services.extensions import db
-from cms_services.schema import newest_revision
+from cms_services.schema import SchemaState, schema_state
 from cms_services.settings import current_settings
 from cms_services.web.caller import bearer_token
 from cms_services.web.operations import PUBLIC, operation
 from cms_services.web.schemas import status as schemas
+from cms_services.web.stopping import is_draining
 from cms_services.wording import worded
 
 status = Blueprint("status", __name__)
@@ -40,6 +40,8 @@ def healthz(actor: Actor) -> dict[str, str]:
     answer=schemas.ReadyOut,
 )
 def readyz(actor: Actor) -> dict[str, str]:
+    if is_draining():
+        raise NotReady("Not ready: the server is stopping.", {"server": "stopping"})
     found = {"database": _database(), "redis": _redis()}
     troubles = {name: state for name, state in found.items() if state not in ("ready", "not used")}
     if troubles:
@@ -77,12 +79,14 @@ def _database() -> str:
     try:
         connection = db.session.connection()
         connection.execute(text("SELECT 1"))
-        present = MigrationContext.configure(connection).get_current_revision()
+        state = schema_state(connection)
     except SQLAlchemyError:
         return "does not answer"
     finally:
         db.session.rollback()
-    if present != newest_revision():
+    if state is SchemaState.TOO_NEW:
+        return "schema is of a newer version, which has to be started instead of this one"
+    if not state.can_be_served:
         return "schema is not up to date; run: cms-services db upgrade"
     return "ready"
 

@@ -10,6 +10,9 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# None where this only expands; else the oldest revision whose code can run after it
+# (docs/upgrading.md).
+oldest_compatible_revision = None
 
 
 def upgrade() -> None:

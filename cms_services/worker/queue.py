@@ -5,7 +5,7 @@ queue's business but the claims' (claims.py), which stand in the database that t
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from huey.serializer import Serializer
 
 from cms_services.clock import now
 from cms_services.settings import Settings
-from cms_services.worker.jobs import Job
+from cms_services.worker.jobs import JOBS, Job
 
 _THREADS = 4
 # How often it looks whether a job is due; none is due more often.
@@ -26,16 +26,22 @@ _STOP_SECONDS = 25
 _REDIS_TIMEOUT_SECONDS = 5
 
 
-def new_queue(settings: Settings) -> Huey:
-    """The queue that all workers of this installation share, or those of this data folder."""
+def new_queue(settings: Settings, jobs: Sequence[Job] = JOBS) -> Huey:
+    """The queue that the workers of this installation, or of this data folder, share.
+
+    Only those that know the same jobs do: Huey drops what it has no function for, so workers of an
+    earlier version would lose what those of a later one enqueue. The claims hold for all of them.
+    """
+    known = "\n".join(sorted(job.name for job in jobs))
+    kind = hashlib.sha256(known.encode()).hexdigest()[:8]
     common = {"serializer": _Json(), "results": False}
     if settings.redis_url is None:
         file = settings.data_dir / "jobs.sqlite3"
         # What is lost with the machine is enqueued again when it is due again.
-        return SqliteHuey("jobs", filename=str(file), fsync=False, **common)
+        return SqliteHuey(f"jobs-{kind}", filename=str(file), fsync=False, **common)
     # One Redis may serve several installations.
     whose = hashlib.sha256(settings.effective_database_url.encode()).hexdigest()[:16]
-    return RedisHuey(f"cms-services-{whose}", url=settings.redis_url, **common)
+    return RedisHuey(f"cms-services-{whose}-{kind}", url=settings.redis_url, **common)
 
 
 def add_periodic(queue: Huey, job: Job, run: Callable[[], bool]) -> None:

@@ -241,7 +241,8 @@ def moved(content: str, root: Path) -> str:
     return re.sub(r"(?<![\w/])/(srv|var|run|etc)/", rf"{root}/\1/", content)
 
 
-def write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path, *hosts: str) -> None:
+    """A certificate that is its own authority, for host names, with its key."""
     folder.mkdir(parents=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
@@ -254,6 +255,10 @@ def write_certificate(folder: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts or ("test",)]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

@@ -179,9 +179,16 @@ def run_command(folder: Path, *command: str) -> subprocess.CompletedProcess[str]
 
 @contextmanager
 def start(
-    folder: Path, *arguments: str, command: tuple[str, ...] = COMMAND, **settings: str
+    folder: Path,
+    *arguments: str,
+    command: tuple[str, ...] = COMMAND,
+    pass_fds: tuple[int, ...] = (),
+    **settings: str,
 ) -> Iterator[Server]:
-    """Start a command with its data, its home and its output below a folder; kill what is left."""
+    """Start a command with its data, its home and its output below a folder; kill what is left.
+
+    It has the open files of `pass_fds`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / "home"
     home.mkdir(exist_ok=True)
@@ -197,6 +204,7 @@ def start(
             stdout=out,
             stderr=err,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
     server = Server(folder, settings.get("HOST", "127.0.0.1"), port, process)
     try:

@@ -19,7 +19,7 @@ from cms_services.database import (
     Moment,
     bounded_text,
 )
-from cms_services.monitoring.metrics.rollups import Observed, add_to_rollups, microseconds
+from cms_services.migrations.rollups_of_0004 import RollUps
 
 revision = "0004"
 down_revision = "0003"
@@ -178,12 +178,11 @@ def _carry_samples_over(connection: sa.Connection) -> None:
         series_id = _new_series(connection, metric_id)
         of_metric = (_SAMPLES.c.service_id == service_id) & (_SAMPLES.c.name == name)
         last: Any = None
+        roll_ups = RollUps()
         while rows := _next_samples(connection, of_metric, last):
             last = rows[-1]
-            observed = Observed()
             for row in rows:
-                observed.add(metric_id, microseconds(row.at), row.value)
-            add_to_rollups(connection, observed)
+                roll_ups.add(row.at, row.value)
             points = [
                 {"series_id": series_id, "at": row.at, "value": row.value}
                 for row in rows
@@ -191,6 +190,10 @@ def _carry_samples_over(connection: sa.Connection) -> None:
             ]
             if points:
                 connection.execute(sa.insert(_POINTS), points)
+        rows_of_buckets = [{"metric_id": metric_id} | row for row in roll_ups.rows()]
+        for begin in range(0, len(rows_of_buckets), _ROLLUPS_AT_ONCE):
+            some = rows_of_buckets[begin : begin + _ROLLUPS_AT_ONCE]
+            connection.execute(sa.insert(_ROLLUPS), some)
         there = sa.update(_SERIES).where(_SERIES.c.id == series_id)
         connection.execute(there.values(last_at=last.at, last_value=last.value))
 
@@ -221,6 +224,7 @@ def _new_series(connection: sa.Connection, metric_id: int) -> int:
 
 
 _SAMPLES_AT_ONCE = 20_000
+_ROLLUPS_AT_ONCE = 1000
 _SAMPLES = sa.table(
     "metric_samples",
     sa.column("id", SEQUENCE),
@@ -253,6 +257,19 @@ _POINTS = sa.table(
     sa.column("series_id", SEQUENCE),
     sa.column("at", Moment()),
     sa.column("value", sa.Double()),
+)
+_ROLLUPS = sa.table(
+    "metric_rollups",
+    sa.column("metric_id", SEQUENCE),
+    sa.column("step", sa.Integer()),
+    sa.column("start", sa.BigInteger()),
+    sa.column("count", sa.Double()),
+    sa.column("total", sa.Double()),
+    sa.column("least", sa.Double()),
+    sa.column("most", sa.Double()),
+    sa.column("last", sa.Double()),
+    sa.column("last_at", Moment()),
+    sa.column("sketch", sa.LargeBinary()),
 )
 
 

@@ -9,9 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from cms_services.database import DOCUMENT, IDENTIFIER, LONG_TEXT, SEQUENCE, WORD, Moment
-from cms_services.monitoring.logs.storing import blocks_of
-from cms_services.monitoring.logs.terms import block_terms, terms_of
-from cms_services.upserts import add_up
+from cms_services.migrations.log_terms_of_0005 import block_terms, blocks_of, terms_of
 
 revision = "0005"
 down_revision = "0004"
@@ -60,14 +58,13 @@ _BLOCKS = sa.table(
     sa.column("last_at", Moment()),
     sa.column("terms", LONG_TEXT),
 )
-_VOLUMES = sa.Table(
+_VOLUMES = sa.table(
     "log_volumes",
-    sa.MetaData(),
-    sa.Column("service_id", IDENTIFIER, primary_key=True),
-    sa.Column("start", sa.BigInteger(), primary_key=True),
-    sa.Column("level", WORD, primary_key=True),
-    sa.Column("entries", sa.BigInteger()),
-    sa.Column("size", sa.BigInteger()),
+    sa.column("service_id", IDENTIFIER),
+    sa.column("start", sa.BigInteger()),
+    sa.column("level", WORD),
+    sa.column("entries", sa.BigInteger()),
+    sa.column("size", sa.BigInteger()),
 )
 
 
@@ -105,6 +102,7 @@ def _describe_entries() -> None:
     connection.execute(sa.delete(_VOLUMES))
     for (service_id,) in connection.execute(sa.select(_ENTRIES.c.service_id).distinct()).all():
         after = 0
+        volumes: dict[tuple[int, str], list[int]] = {}
         while True:
             rows = connection.execute(
                 sa.select(_ENTRIES)
@@ -117,7 +115,20 @@ def _describe_entries() -> None:
             described = [_described(row) for row in rows]
             for block in blocks_of(described):
                 _describe_block(connection, service_id, block)
+            for row in described:
+                start = int(row["at"].timestamp()) // _HOUR * _HOUR
+                numbers = volumes.setdefault((start, row["level"]), [0, 0])
+                numbers[0] += 1
+                numbers[1] += row["size"]
             after = rows[-1].id
+        connection.execute(
+            sa.insert(_VOLUMES),
+            [
+                {"service_id": service_id, "start": start, "level": level}
+                | {"entries": entries, "size": size}
+                for (start, level), (entries, size) in sorted(volumes.items())
+            ],
+        )
 
 
 def _described(row: Any) -> dict[str, Any]:
@@ -131,12 +142,6 @@ def _described(row: Any) -> dict[str, Any]:
 
 
 def _describe_block(connection: sa.Connection, service_id: str, rows: list[dict[str, Any]]) -> None:
-    volumes: dict[tuple[int, str], list[int]] = {}
-    for row in rows:
-        start = int(row["at"].timestamp()) // _HOUR * _HOUR
-        numbers = volumes.setdefault((start, row["level"]), [0, 0])
-        numbers[0] += 1
-        numbers[1] += row["size"]
     connection.execute(
         sa.update(_ENTRIES)
         .where(_ENTRIES.c.id == sa.bindparam("number"))
@@ -153,14 +158,6 @@ def _describe_block(connection: sa.Connection, service_id: str, rows: list[dict[
         "terms": block_terms(service_id, (row["terms"] for row in rows)),
     }
     connection.execute(sa.insert(_BLOCKS), block)
-    add_up(
-        connection,
-        _VOLUMES,
-        [
-            {"service_id": service_id, "start": start, "level": level, "entries": n, "size": size}
-            for (start, level), (n, size) in sorted(volumes.items())
-        ],
-    )
 
 
 def downgrade() -> None:

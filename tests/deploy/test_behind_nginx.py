@@ -1,33 +1,17 @@
-"""Behind nginx, as docs/deploying.md says: the address is the client's own, whatever it claims."""
+"""Behind nginx, as deploy/nginx has it: the address is the client's own, whatever it claims."""
 
 import http.client
 import json
 import os
-import re
-import shutil
-import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from tests.databases import need_server
-from tests.local_servers import free_port
+from tests.deploy.real_nginx import CMS, HOME, OFFICE, PAGES, Nginx, nginx_before
 from tests.processes.servers import EMAIL, PASSWORD, Reply, Server, eventually, serving
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "deploying.md"
-CMS, PAGES = "cms.example.com", "services.example.com"
-# Addresses of this machine that are neither nginx's nor each other's.
-HOME, OFFICE = "127.0.0.2", "127.0.0.3"
 FORGED = {
     "X-Forwarded-For": "203.0.113.9",
     "X-Forwarded-Proto": "http",
@@ -52,122 +36,6 @@ FLATTERING = FORGED | {
 }
 
 
-class Nginx:
-    """A running nginx in front of the application, and a client that calls it by TLS."""
-
-    def __init__(self, port: int, certificate: Path) -> None:
-        self.port = port
-        self._context = ssl.create_default_context(cafile=str(certificate))
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        address: str = HOME,
-        host: str = CMS,
-        **headers: str,
-    ) -> Reply:
-        """Send one request from an address of this machine, with a body as JSON."""
-        plain = socket.create_connection(("127.0.0.1", self.port), 20, (address, 0))
-        connection = http.client.HTTPConnection(host)
-        connection.sock = self._context.wrap_socket(plain, server_hostname=host)
-        sent = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            connection.request(method, path, json.dumps(body) if body else None, sent | headers)
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.headers, answer.read())
-        finally:
-            connection.close()
-
-
-def documented_blocks() -> list[str]:
-    """The nginx configuration that the document shows: the servers, and cms_proxy.conf."""
-    return re.findall(r"```nginx\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-
-
-def write_certificate(folder: Path) -> Path:
-    """A certificate for both host names, with its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, CMS)])
-    begin = datetime.now(UTC) - timedelta(days=1)
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in (CMS, PAGES)])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=7))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path
-
-
-def write_configuration(folder: Path, port: int, application: int) -> Path:
-    """The documented configuration, with ports and a certificate of the test's own."""
-    servers, proxying = documented_blocks()
-    for documented, ours in (
-        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{application};"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-        (
-            "# ssl_certificate …; ssl_certificate_key …;",
-            "ssl_certificate certificate.pem; ssl_certificate_key key.pem;",
-        ),
-    ):
-        assert documented in servers
-        servers = servers.replace(documented, ours)
-    (folder / "servers.conf").write_text(servers)
-    (folder / "cms_proxy.conf").write_text(proxying)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    user = "user root;" if os.geteuid() == 0 else ""
-    path = folder / "nginx.conf"
-    path.write_text(
-        f"daemon off; {user} worker_processes 1; pid {folder}/nginx.pid; error_log stderr;\n"
-        "events {}\n"
-        f"http {{ access_log off;\n{temporary}\ninclude servers.conf;\n}}\n"
-    )
-    return path
-
-
-@contextmanager
-def nginx_before(server: Server, folder: Path) -> Iterator[Nginx]:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        need_server("there is no nginx")
-    folder.mkdir()
-    certificate = write_certificate(folder)
-    nginx = Nginx(free_port(), certificate)
-    configuration = write_configuration(folder, nginx.port, server.port)
-    with (folder / "stderr").open("wb") as errors:
-        process = subprocess.Popen(
-            [program, "-p", str(folder), "-c", str(configuration), "-e", "stderr"], stderr=errors
-        )
-    try:
-        eventually(lambda: _listens(nginx.port), "nginx listens")
-        yield nginx
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def addresses_logged(server: Server, request_ids: set[str]) -> list[str]:
     """The address of each of these requests, as the log lines have it."""
 
@@ -190,7 +58,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, N
     folder = tmp_path_factory.mktemp("behind")
     with (
         serving(folder / "application", TRUSTED_PROXIES="1") as server,
-        nginx_before(server, folder / "nginx") as nginx,
+        nginx_before([server.port], folder / "nginx") as nginx,
     ):
         yield server, nginx
 
