@@ -37,9 +37,8 @@ export const options = {
     },
   },
   setupTimeout: '10m',
-  // Nothing of what is measured is a connection being made anew for each request.
-  noConnectionReuse: false,
-  discardResponseBodies: false,
+  // A host name that no name server knows, where BASE_URL has one.
+  hosts: __ENV.HOST ? { [__ENV.HOST]: __ENV.ADDRESS } : {},
   summaryTrendStats: ['count', 'med', 'p(95)', 'p(99)', 'max'],
   thresholds: {
     right_answers: ['rate==1'],
@@ -69,8 +68,7 @@ function data(response) {
 function signIn(email, password) {
   const body = JSON.stringify({ email, password, session: false });
   const answer = http.post(`${BASE}/api/auth/login`, body, json(null, { kind: 'setup' }));
-  if (answer.status !== 200) fail(`sign-in of ${email}: ${answer.status} ${answer.body}`);
-  return answer.json().data ? answer.json().data.accessToken : answer.json().accessToken;
+  return data(answer).accessToken;
 }
 
 const SUBSCRIPTIONS = ['hosting', 'kubernetes', 'database'];

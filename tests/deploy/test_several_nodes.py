@@ -310,9 +310,10 @@ class TestNodesThatAreAway:
 
     def test_a_change_that_was_sent_is_not_sent_again(self, tmp_path: Path) -> None:
         """Two nodes that close each connection once they have read what was sent."""
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(
-            ("127.0.0.1", 0)
-        ) as two:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as one,
+            socket.create_server(("127.0.0.1", 0)) as two,
+        ):
             taken: list[bytes] = []
 
             def break_off(listener: socket.socket) -> None:

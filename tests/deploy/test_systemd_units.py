@@ -73,7 +73,9 @@ def test_all_services_run_with_the_same_rights_and_secrets() -> None:
         of_its_own = ("Exec", "Timeout", "Restart", "LoadCredential", "Environment", "ReadWrite")
         own = ("Type", "KillMode", "LimitNOFILE", "Nice", "IOSchedulingClass", "StateDirectory")
         section = (*of_its_own, *own, "Description", "Documentation", "Wants", "After", "Requires")
-        return [line for line in unit(name) if not line[0].startswith((*section, "WantedBy", "Also"))]
+        return [
+            line for line in unit(name) if not line[0].startswith((*section, "WantedBy", "Also"))
+        ]
 
     assert len({tuple(common(name)) for name in SERVICES}) == 1
     for name in SERVICES:
@@ -97,7 +99,9 @@ def test_account_and_folders_are_what_systemd_reads() -> None:
     assert done.returncode == 0, done.stderr
     # Its sister can only write, so that reading must do.
     lines = (UNITS / "cms-services.tmpfiles").read_text().splitlines()
-    assert [re.fullmatch(r"d /\S+ 0700 (root|cms-services) \1", line) is None for line in lines] == [
+    assert [
+        re.fullmatch(r"d /\S+ 0700 (root|cms-services) \1", line) is None for line in lines
+    ] == [
         True,
         False,
         False,

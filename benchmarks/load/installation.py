@@ -1,0 +1,74 @@
+"""An installation of two web nodes and two workers behind nginx, on this machine alone."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.databases import drop_made_databases
+from tests.deploy.real_nginx import CMS, Nginx, nginx_before
+from tests.local_servers import free_port
+from tests.processes.servers import eventually, start
+from tests.upgrading.nodes import Node, installation
+
+_NODES, _WORKERS = 2, 2
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs: nginx, and the first process of each part by its name."""
+
+    nginx: Nginx
+    processes: dict[str, int]
+
+    @property
+    def base_url(self) -> str:
+        return f"https://{CMS}:{self.nginx.port}"
+
+
+@contextmanager
+def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation]:
+    """Serve by two nodes behind nginx, over a new database of a kind and Redis."""
+    shared = installation(kind, "load", "load") | {
+        "WORKER_BESIDE_WEB": "off",
+        "LOG_LEVEL": "warning",
+        **settings,
+    }
+    processes: dict[str, int] = {}
+    ports = [free_port() for _ in range(_NODES)]
+    try:
+        with ExitStack() as stack:
+            # One after the other: the first one makes the schema.
+            for number, port in enumerate(ports, 1):
+                node = Node(folder / f"node{number}", port, shared)
+                processes[f"node {number}"] = stack.enter_context(node.running()).process.pid
+            for number in range(1, _WORKERS + 1):
+                place = folder / f"worker{number}"
+                worker = stack.enter_context(start(place, "worker", **shared))
+                processes[f"worker {number}"] = worker.process.pid
+            nginx = stack.enter_context(nginx_before(ports, folder / "nginx"))
+            processes["nginx"] = int((folder / "nginx" / "nginx.pid").read_text())
+            eventually(lambda: nginx.ask("GET", "/api/services/types").status < 500, "all answers")
+            processes |= _servers(kind)
+            yield Installation(nginx, processes)
+    finally:
+        drop_made_databases()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _servers(kind: str) -> dict[str, int]:
+    """The database server and Redis, where they run on this machine."""
+    programs = {
+        "redis-server": "Redis",
+        {"postgresql": "postgres", "mariadb": "mariadbd"}[kind]: kind,
+    }
+    found: dict[str, int] = {}
+    for process in psutil.process_iter(["pid", "name", "ppid"]):
+        name = programs.get(process.info["name"])
+        parent = psutil.Process(process.info["ppid"]).name() if process.info["ppid"] else ""
+        if name and parent != process.info["name"]:
+            found.setdefault(name, process.info["pid"])
+    return found
