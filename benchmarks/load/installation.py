@@ -52,14 +52,14 @@ def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation
             nginx = stack.enter_context(nginx_before(ports, folder / "nginx"))
             processes["nginx"] = int((folder / "nginx" / "nginx.pid").read_text())
             eventually(lambda: nginx.ask("GET", "/api/services/types").status < 500, "all answers")
-            processes |= _servers(kind)
+            processes |= server_processes(kind)
             yield Installation(nginx, processes)
     finally:
         drop_made_databases()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _servers(kind: str) -> dict[str, int]:
+def server_processes(kind: str) -> dict[str, int]:
     """The database server and Redis, where they run on this machine."""
     programs = {
         "redis-server": "Redis",

@@ -1,4 +1,4 @@
-"""The short form of the load that benchmarks/load describes: nothing fails. How fast is not asked."""
+"""The short form of the load in benchmarks/load: nothing fails. How fast it is is not asked."""
 
 from pathlib import Path
 
