@@ -147,6 +147,8 @@ class TestTheSchema:
             found = read_metrics(alice, "s1", "30d", timedelta(days=30))
         assert [value for _, value in found.series["cpu"]] == [2.0, 5.0]
         assert found.summary["cpu"]["avg"] == 3.5
+        assert found.summary["cpu"]["p50"] == pytest.approx(2.0, rel=0.01)
+        assert found.summary["cpu"]["p95"] == pytest.approx(8.0, rel=0.01)
 
         db.session.remove()
         flask_migrate.downgrade(revision="0003")

@@ -17,6 +17,7 @@ from cms_services.schema import DeclarationError, note_oldest_compatible
 _LOCK_NUMBER = 7_261_894_055
 _LOCK_NAME = "cms-services-migrations-"
 _LOCK_SECONDS = 60
+_LOOK_SECONDS = 0.2
 # While a statement waits for a table, all that come after it wait too. So it waits for a moment
 # only, and the run begins again a little later.
 _TABLE_LOCK_MILLISECONDS = 2000
@@ -41,7 +42,8 @@ def _alone(connection: Connection) -> Iterator[None]:
             raw.execute("PRAGMA foreign_keys = ON")
         return
     take, release = {
-        "postgresql": ("SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
+        # Waiting within a statement would hold up CREATE INDEX CONCURRENTLY for ever.
+        "postgresql": ("SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"),
         # Its locks belong to the whole server, where other installations may migrate too.
         "mysql": (
             f"SELECT GET_LOCK(CONCAT(:key, MD5(DATABASE())), {_LOCK_SECONDS})",
@@ -49,9 +51,11 @@ def _alone(connection: Connection) -> Iterator[None]:
         ),
     }[kind]
     key = {"key": _LOCK_NUMBER if kind == "postgresql" else _LOCK_NAME}
-    taken = connection.execute(text(take), key).scalar()
+    while not (taken := connection.execute(text(take), key).scalar()) and kind == "postgresql":
+        connection.commit()
+        time.sleep(_LOOK_SECONDS)
     connection.commit()
-    if kind == "mysql" and taken != 1:
+    if not taken:
         raise CommandError(f"another node has been migrating for {_LOCK_SECONDS} s; try again")
     try:
         yield

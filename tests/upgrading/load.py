@@ -40,7 +40,7 @@ class Load:
             thread.join(40)
             assert not thread.is_alive()
 
-    def wait_for_more(self, number: int = 20) -> None:
+    def wait_for_more(self, number: int = 10) -> None:
         """Wait until so many more services were created."""
         before = len(self.created)
         eventually(lambda: len(self.created) >= before + number, "more services are created")
@@ -100,10 +100,9 @@ def load_on(ports: list[int], token: str) -> Iterator[Load]:
 def names_of_all(server: Server, token: str) -> Counter[str]:
     """How often each name occurs among the services of the load."""
     names: Counter[str] = Counter()
-    page = "/api/services?limit=500"
-    while page:
-        answer = server.get(page, token)
+    cursor = ""
+    while cursor is not None:
+        answer = server.get(f"/api/services?limit=500{cursor and f'&cursor={cursor}'}", token)
         names.update(each["name"] for each in answer.data)
-        page = json.loads(answer.body)["meta"].get("next") or ""
-        page = page[page.find("/api/") :] if page else ""
+        cursor = json.loads(answer.body)["meta"]["nextCursor"]
     return names

@@ -4,7 +4,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.processes.servers import Server, free_port
+from tests.processes.servers import Server
 from tests.upgrading.balancer import balancing
 from tests.upgrading.load import Load, load_on, names_of_all
 from tests.upgrading.nodes import Node, installation
@@ -25,7 +25,7 @@ def assert_nothing_was_lost(load: Load, server: Server, token: str) -> None:
 
 def test_each_node_in_turn_twice(tmp_path: Path, worker_id: str) -> None:
     settings = installation("postgresql", worker_id, "rolling")
-    nodes = [Node(tmp_path / name, free_port(), settings) for name in "ab"]
+    nodes = [Node(tmp_path / name, settings) for name in "ab"]
     with ExitStack() as running:
         servers = [running.enter_context(node.running()) for node in nodes]
         token = servers[0].token()

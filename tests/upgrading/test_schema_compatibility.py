@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -217,6 +219,44 @@ class TestMigratingUnderLoad:
     def engine_kind(self) -> str:
         return "postgresql"
 
+    def test_an_index_is_made_while_another_operator_waits(
+        self, app: Flask, scratch: Scratch
+    ) -> None:
+        """CREATE INDEX CONCURRENTLY waits for all transactions that were there before it."""
+        upgrade_schema()
+        index = """
+    with op.get_context().autocommit_block():
+        op.create_index("ix_new", "projects", ["created_at"], postgresql_concurrently=True,
+                        if_not_exists=True)
+"""
+        settings = current_settings()
+        url = f"{settings.effective_database_url}?application_name=operator"
+        given = (url, str(settings.data_dir), str(scratch(index)))
+        operators = []
+        with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as holder:
+            # One waits for this one, the other one for the first.
+            holder.execute(text("SELECT count(*) FROM projects"))
+            try:
+                for _ in range(2):
+                    operators.append(
+                        subprocess.Popen(
+                            [sys.executable, "-c", _MIGRATE, *given],
+                            stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT,
+                            text=True,
+                        )
+                    )
+                with waiting_for_a_lock(db.engine):
+                    eventually(lambda: trying(db.engine), "the other operator waits")
+                    holder.rollback()
+                told = [each.communicate(timeout=60)[0] for each in operators]
+            finally:
+                for each in operators:
+                    each.kill()
+                    each.wait()
+        assert [each.returncode for each in operators] == [0, 0], told
+        assert "ix_new" in {each["name"] for each in inspect(db.engine).get_indexes("projects")}
+
     def test_readers_do_not_wait_behind_a_migration_that_waits(
         self, app: Flask, scratch: Scratch
     ) -> None:
@@ -245,6 +285,27 @@ class TestMigratingUnderLoad:
         assert not migrating.is_alive()
         assert errors == []
         assert "age" in {each["name"] for each in inspect(engine).get_columns("users")}
+
+
+_MIGRATE = """
+import sys
+from pathlib import Path
+from cms_services import create_app
+from tests.upgrading.test_schema_compatibility import migrate
+
+with create_app({"DATABASE_URL": sys.argv[1], "CMS_DATA_DIR": sys.argv[2]}).app_context():
+    migrate(Path(sys.argv[3]), "head")
+"""
+
+
+def trying(engine: Engine) -> bool:
+    """Whether somebody has found that another one migrates, and asks again and again."""
+    asking = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'operator' AND state = 'idle'"
+    )
+    with engine.connect() as connection:
+        return bool(connection.scalar(asking))
 
 
 @contextmanager
