@@ -105,9 +105,7 @@ def nginx_folder(folder: Path, nodes: Sequence[int], php: Path | None = None) ->
     shutil.copy("/etc/nginx/fastcgi_params", folder)
     nginx = Nginx(folder)
     (folder / "cms-services" / "nodes.conf").write_text(
-        "".join(
-            f"server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;\n" for port in nodes
-        )
+        "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;\n" for port in nodes)
     )
     for path in folder.glob("c*/*.conf"):
         text = re.sub(r".*listen \[::\].*\n", "", path.read_text())

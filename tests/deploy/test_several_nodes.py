@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cms_services.commands.cutover import cutover_group
 from tests.deploy.real_nginx import (
     CMS,
     HOME,
     OFFICE,
     PAGES,
     Nginx,
+    checked,
     logged,
     nginx_before,
+    nginx_folder,
 )
 from tests.processes.servers import (
     Reply,
@@ -231,6 +235,24 @@ class TestLimits:
         assert (answer.status, answer.headers["Location"]) == (308, f"https://{PAGES}/login")
 
 
+def test_the_files_of_a_cutover_take_the_place_of_services_php(tmp_path: Path) -> None:
+    nginx_folder(tmp_path / "nginx", [free_port()])
+    table = tmp_path / "routes.yaml"
+    table.write_text(
+        f"php: http://127.0.0.1:{free_port()}\nflask: ['127.0.0.1:{free_port()}']\n"
+        "default: php\nactions: {getServices: flask}\n"
+    )
+    written = str(tmp_path / "nginx" / "conf.d" / "cms-cutover.conf")
+    done = CliRunner().invoke(cutover_group, ["nginx", str(table), "--out", written])
+    assert done.exit_code == 0, done.output
+    cms = tmp_path / "nginx" / "conf.d" / "cms.conf"
+    ours = "    include cms-services/services-php.conf;\n"
+    assert ours in cms.read_text()
+    assert "`include conf.d/cms-cutover.location;`" in cms.read_text()
+    cms.write_text(cms.read_text().replace(ours, "    include conf.d/cms-cutover.location;\n"))
+    checked(tmp_path / "nginx")
+
+
 class TestStreams:
     def test_the_first_event_arrives_at_once_and_so_does_each_after_it(
         self, installation: Installation
@@ -310,9 +332,10 @@ class TestNodesThatAreAway:
 
     def test_a_change_that_was_sent_is_not_sent_again(self, tmp_path: Path) -> None:
         """Two nodes that close each connection once they have read what was sent."""
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(
-            ("127.0.0.1", 0)
-        ) as two:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as one,
+            socket.create_server(("127.0.0.1", 0)) as two,
+        ):
             taken: list[bytes] = []
 
             def break_off(listener: socket.socket) -> None:

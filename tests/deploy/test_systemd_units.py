@@ -1,4 +1,4 @@
-"""systemd's units, judged by systemd itself, and what they rely on: a socket that outlives the server."""
+"""systemd's units, judged by systemd, and what they rely on: a socket that outlives the server."""
 
 import re
 import signal
@@ -73,7 +73,9 @@ def test_all_services_run_with_the_same_rights_and_secrets() -> None:
         of_its_own = ("Exec", "Timeout", "Restart", "LoadCredential", "Environment", "ReadWrite")
         own = ("Type", "KillMode", "LimitNOFILE", "Nice", "IOSchedulingClass", "StateDirectory")
         section = (*of_its_own, *own, "Description", "Documentation", "Wants", "After", "Requires")
-        return [line for line in unit(name) if not line[0].startswith((*section, "WantedBy", "Also"))]
+        return [
+            line for line in unit(name) if not line[0].startswith((*section, "WantedBy", "Also"))
+        ]
 
     assert len({tuple(common(name)) for name in SERVICES}) == 1
     for name in SERVICES:
@@ -97,7 +99,9 @@ def test_account_and_folders_are_what_systemd_reads() -> None:
     assert done.returncode == 0, done.stderr
     # Its sister can only write, so that reading must do.
     lines = (UNITS / "cms-services.tmpfiles").read_text().splitlines()
-    assert [re.fullmatch(r"d /\S+ 0700 (root|cms-services) \1", line) is None for line in lines] == [
+    assert [
+        re.fullmatch(r"d /\S+ 0700 (root|cms-services) \1", line) is None for line in lines
+    ] == [
         True,
         False,
         False,
@@ -106,7 +110,7 @@ def test_account_and_folders_are_what_systemd_reads() -> None:
 
 @contextmanager
 def activated(folder: Path, listener: socket.socket, **settings: str) -> Iterator[Server]:
-    """The server with a socket that somebody else has opened, by the protocol of sd_listen_fds(3)."""
+    """The server with a socket that somebody else has opened, as sd_listen_fds(3) has it."""
     command = (sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *COMMAND)
     with start(folder, "run", command=command, pass_fds=(listener.fileno(),), **settings) as server:
         yield server
