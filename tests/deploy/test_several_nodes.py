@@ -214,6 +214,11 @@ class TestLimits:
                 "VALIDATION_ERROR",
             ),
             (
+                b"GET /api/x HTTP/1.1\r\nHost: cms.example.com\r\nTransfer-Encoding: odd\r\n\r\n",
+                501,
+                "VALIDATION_ERROR",
+            ),
+            (
                 b"TRACE /api/x HTTP/1.1\r\nHost: cms.example.com\r\nConnection: close\r\n\r\n",
                 405,
                 "METHOD_NOT_ALLOWED",
