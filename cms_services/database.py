@@ -37,8 +37,8 @@ _MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
 # A server that swallows packets must not hold a start, or /readyz, for minutes.
 _CONNECT_SECONDS = 5
 
-# Of a process, beside those of the threads that answer requests: for streams, for counting calls, and
-# in a worker process for its jobs and checks.
+# Of a process, beside those of the threads that answer requests: for streams, for counting calls,
+# and in a worker process for its jobs and checks.
 _CONNECTIONS_BESIDE = 7
 
 # Bytes of one list of values (arrays.py); beyond its default of 1 MiB MariaDB would cut it short.

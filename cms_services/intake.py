@@ -309,9 +309,9 @@ class IntakeWorker(ThreadWorker):
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         if self.cfg.is_ssl or not keepalive:
             return bool(super()._keepalive_after(conn, keepalive))
-        # What was not read of a body that is not here yet would be waited for. gunicorn itself gives
-        # up a connection with more than 64 KiB of one, and a proxy loses the request that it has sent
-        # there meanwhile; but these are in memory.
+        # What was not read of a body that is not here yet would be waited for. What is here is in
+        # memory: gunicorn itself gives up a connection with more than 64 KiB of it, and a proxy
+        # loses the request that it has sent there meanwhile.
         conn.parser.unreader.deadline = time.monotonic()
         try:
             return bool(conn.parser.finish_body())

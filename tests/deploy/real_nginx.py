@@ -5,12 +5,11 @@ import http.client
 import json
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,10 +89,6 @@ class Nginx:
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "cms-services.log").open()]
 
-    def reload(self) -> None:
-        pid = int((self.folder / "nginx.pid").read_text())
-        subprocess.run(["kill", f"-{signal.SIGHUP.value}", str(pid)], check=True)
-
 
 def nginx_folder(folder: Path, nodes: Sequence[int], php: Path | None = None) -> Nginx:
     """A folder as /etc/nginx is, with ports, certificates and places of the test's own."""
@@ -141,12 +136,21 @@ def checked(folder: Path) -> str:
 
 
 @contextmanager
-def nginx_before(nodes: Sequence[int], folder: Path) -> Iterator[Nginx]:
-    """Run nginx before applications at these ports, with php-fpm for the rest of the CMS."""
+def nginx_before(
+    nodes: Sequence[int], folder: Path, changes: Mapping[str, str] | None = None
+) -> Iterator[Nginx]:
+    """Run nginx before applications at these ports, with php-fpm for the rest of the CMS.
+
+    `changes` are made in its limits: what stands there, and what instead.
+    """
     # pytest's folder leaves no room for the path of a socket.
     sockets = Path(tempfile.mkdtemp(prefix="fpm"))
     try:
         nginx = nginx_folder(folder, nodes, sockets / "fpm.sock")
+        limits = folder / "cms-services" / "limits.conf"
+        for earnest, changed in (changes or {}).items():
+            assert earnest in limits.read_text()
+            limits.write_text(limits.read_text().replace(earnest, changed))
         checked(folder)
         (folder / "site").mkdir()
         (folder / "site" / "login.php").write_text(_SCRIPT)

@@ -3,6 +3,7 @@ refused, by whom, in which form."""
 
 import http.client
 import json
+import re
 import signal
 import socket
 import time
@@ -13,15 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cms_services.commands.cutover import cutover_group
+from cms_services.web.errors import STATUS_OF_CODE
 from tests.deploy.real_nginx import (
     CMS,
+    DEPLOY,
     HOME,
     OFFICE,
     PAGES,
     Nginx,
+    checked,
     logged,
     nginx_before,
+    nginx_folder,
 )
 from tests.processes.servers import (
     Reply,
@@ -207,6 +214,11 @@ class TestLimits:
                 "VALIDATION_ERROR",
             ),
             (
+                b"GET /api/x HTTP/1.1\r\nHost: cms.example.com\r\nTransfer-Encoding: odd\r\n\r\n",
+                501,
+                "VALIDATION_ERROR",
+            ),
+            (
                 b"TRACE /api/x HTTP/1.1\r\nHost: cms.example.com\r\nConnection: close\r\n\r\n",
                 405,
                 "METHOD_NOT_ALLOWED",
@@ -229,6 +241,33 @@ class TestLimits:
         connection.request("GET", "/login", headers={"Host": PAGES})
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Location"]) == (308, f"https://{PAGES}/login")
+
+
+def test_the_files_of_a_cutover_take_the_place_of_services_php(tmp_path: Path) -> None:
+    nginx_folder(tmp_path / "nginx", [free_port()])
+    table = tmp_path / "routes.yaml"
+    table.write_text(
+        f"php: http://127.0.0.1:{free_port()}\nflask: ['127.0.0.1:{free_port()}']\n"
+        "default: php\nactions: {getServices: flask}\n"
+    )
+    written = str(tmp_path / "nginx" / "conf.d" / "cms-cutover.conf")
+    done = CliRunner().invoke(cutover_group, ["nginx", str(table), "--out", written])
+    assert done.exit_code == 0, done.output
+    cms = tmp_path / "nginx" / "conf.d" / "cms.conf"
+    ours = "    include cms-services/services-php.conf;\n"
+    assert ours in cms.read_text()
+    assert "`include conf.d/cms-cutover.location;`" in cms.read_text()
+    cms.write_text(cms.read_text().replace(ours, "    include conf.d/cms-cutover.location;\n"))
+    checked(tmp_path / "nginx")
+
+
+def test_each_code_has_the_status_that_the_application_gives_it() -> None:
+    text = (DEPLOY / "nginx" / "conf.d" / "cms-services.conf").read_text()
+    (codes,) = re.findall(r"map \$status \$cms_services_refusal_code \{\n(.*?)\}", text, re.DOTALL)
+    told = {code: int(status) for status, code in re.findall(r"(\d+) (\w+);", codes)}
+    # It is told before the application is asked: cms_services/server.py.
+    assert told.pop("URI_TOO_LONG") == 414
+    assert told.items() <= STATUS_OF_CODE.items()
 
 
 class TestStreams:
@@ -307,6 +346,25 @@ class TestNodesThatAreAway:
             assert (page.status, page.headers["Retry-After"]) == (503, "5")
             assert page.headers["Content-Type"].startswith("text/html")
             assert json.loads(nginx.ask("GET", "/login.php").body)["script"] == "/login.php"
+
+    def test_one_that_is_silent_is_given_up_and_too_many_connections_are_refused(
+        self, tmp_path: Path
+    ) -> None:
+        # Less of each than in earnest.
+        less = {
+            "proxy_read_timeout 90s;": "proxy_read_timeout 5s;",
+            "limit_conn cms_services_addresses 200;": "limit_conn cms_services_addresses 1;",
+        }
+        with (
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            nginx_before([silent.getsockname()[1]], tmp_path / "nginx", less) as nginx,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            asked = [threads.submit(nginx.ask, "POST", "/api/services", {}) for _ in range(2)]
+            refusal, late = sorted((each.result() for each in asked), key=lambda r: r.status)
+            refused(refusal, 429, "RATE_LIMIT_EXCEEDED")
+            assert refusal.headers["Retry-After"] == "5"
+            refused(late, 504, "UPSTREAM_TIMEOUT")
 
     def test_a_change_that_was_sent_is_not_sent_again(self, tmp_path: Path) -> None:
         """Two nodes that close each connection once they have read what was sent."""

@@ -1,4 +1,4 @@
-"""systemd's units, judged by systemd itself, and what they rely on: a socket that outlives the server."""
+"""systemd's units, judged by systemd, and what they rely on: a socket that outlives the server."""
 
 import re
 import signal
@@ -110,7 +110,7 @@ def test_account_and_folders_are_what_systemd_reads() -> None:
 
 @contextmanager
 def activated(folder: Path, listener: socket.socket, **settings: str) -> Iterator[Server]:
-    """The server with a socket that somebody else has opened, by the protocol of sd_listen_fds(3)."""
+    """The server with a socket that somebody else has opened, as sd_listen_fds(3) has it."""
     command = (sys.executable, "-c", _HAND_OVER, str(listener.fileno()), *COMMAND)
     with start(folder, "run", command=command, pass_fds=(listener.fileno(),), **settings) as server:
         yield server
