@@ -19,8 +19,6 @@ OF_OTHERS = {
     "POSTGRES_PASSWORD_FILE": "PostgreSQL's image",
     "CERTIFICATES": "compose.yaml's own",
     "ACME": "compose.yaml's own",
-    # Comes with rolling upgrades.
-    "SHUTDOWN_DELAY": "a setting soon",
 }
 # NAME=value of environment files, units and Dockerfiles; NAME: value of YAML; ${NAME} of compose.
 _SET = re.compile(
