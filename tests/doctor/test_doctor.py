@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-from click.testing import CliRunner
-
 from cms_services.commands.doctor import doctor_command
 
 
@@ -31,7 +28,6 @@ def test_reached_database_with_its_schema_is_well(
     assert _told("--strict", CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)[0] == 1
 
 
-@pytest.mark.on_sqlite
 def test_bad_settings_are_told_beside_everything_else(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     key = tmp_path / "secret.key"
@@ -52,7 +48,6 @@ def test_bad_settings_are_told_beside_everything_else(tmp_path: Path) -> None:
     assert all(each["mend"] for each in findings if each["level"] != "ok")
 
 
-@pytest.mark.on_sqlite
 def test_looking_makes_no_database(tmp_path: Path) -> None:
     code, findings = _told(CMS_DATA_DIR=str(tmp_path))
     assert code == 2
