@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from cms_services.commands.doctor import doctor_command
 
 
