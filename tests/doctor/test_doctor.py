@@ -1,0 +1,57 @@
+"""The command `cms-services doctor`, on installations that are whole and broken."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from cms_services.commands.doctor import doctor_command
+
+
+def _told(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
+    result = CliRunner().invoke(doctor_command, ["--json", *arguments], env=environment)
+    return result.exit_code, json.loads(result.stdout)
+
+
+def _failures(findings: list[dict[str, Any]], check: str) -> list[str]:
+    return [
+        each["seen"] for each in findings if each["check"] == check and each["level"] == "failure"
+    ]
+
+
+def test_reached_database_with_its_schema_is_well(
+    app: object, database_url: str, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o700)
+    code, findings = _told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)
+    assert not [each for each in findings if each["level"] == "failure"]
+    assert code == 0
+    assert _told("--strict", CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)[0] == 1
+
+
+def test_bad_settings_are_told_beside_everything_else(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    key = tmp_path / "secret.key"
+    key.write_text("x\n")
+    key.chmod(0o644)
+    code, findings = _told(
+        CMS_DATA_DIR=str(tmp_path),
+        WEB_THREADS="many",
+        WEB_CONCURRENCY="none",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+        REDIS_URL="redis://127.0.0.1:1",
+    )
+    assert code == 2
+    assert len(_failures(findings, "settings")) == 2
+    assert len(_failures(findings, "data folder")) == 2
+    assert len(_failures(findings, "database")) == 1
+    assert len(_failures(findings, "redis")) == 1
+    assert all(each["mend"] for each in findings if each["level"] != "ok")
+
+
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    code, findings = _told(CMS_DATA_DIR=str(tmp_path))
+    assert code == 2
+    assert _failures(findings, "database")
+    assert not list(tmp_path.iterdir())
