@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from alembic.runtime.migration import MigrationContext
 from redis import Redis, RedisError
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from cms_services.database import engine_options, sqlalchemy_url, sqlite_file
-from cms_services.schema import is_known, newest_revision
+from cms_services.schema import SchemaState, newest_revision, schema_state
 from cms_services.settings import SettingError, Settings, load_settings
 
 _TIMEOUT_SECONDS = 3
@@ -26,7 +25,7 @@ _SKEW_SECONDS = 2.0
 _LOW_SPACE = 0.1
 
 # Settings of the servers with which an acknowledged write may be lost, and what they should be.
-_DURABLE = {
+_DURABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "postgresql": {"fsync": ("on",), "full_page_writes": ("on",)}
     | {"synchronous_commit": ("on", "local", "remote_write", "remote_apply")},
     "mysql": {"innodb_flush_log_at_trx_commit": ("1",)},
@@ -149,15 +148,15 @@ def _reached(connection: Connection) -> _Seen:
     level = Level.OK if took < _SLOW_SECONDS else Level.WARNING
     slow = None if level is Level.OK else "Move the nodes nearer to the database."
     yield level, f"{kind} answered within {took * 1000:.1f} ms", slow
-    present = MigrationContext.configure(connection).get_current_revision()
-    if not is_known(present):
+    state = schema_state(connection)
+    if state is SchemaState.TOO_NEW:
         mend = "Start the newer version that made it."
-        yield Level.FAILURE, f"the schema {present} is of a newer version", mend
-    elif present != newest_revision():
-        seen = f"the schema is {present}, this version needs {newest_revision()}"
+        yield Level.FAILURE, "the schema is of a newer version", mend
+    elif state is SchemaState.OLDER:
+        seen = f"the schema is older than this version's, {newest_revision()}"
         yield Level.FAILURE, seen, "Run: cms-services db upgrade"
     else:
-        yield Level.OK, f"the schema is {present}", None
+        yield Level.OK, "the schema can be served", None
     for name, durable in _DURABLE.get(kind, {}).items():
         query = f"SHOW {name}" if kind == "postgresql" else f"SELECT @@{name}"
         value = str(connection.execute(text(query)).scalar_one())
