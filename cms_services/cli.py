@@ -1,99 +1,104 @@
-"""The command `cms-services`."""
+"""The command `cms-services`, each part of which is loaded once it is asked for."""
 
 import sys
+from importlib import import_module
 
 import click
-from flask import Flask, current_app
-from flask.cli import FlaskGroup, with_appcontext
-from sqlalchemy.exc import DBAPIError
+from flask import Flask
+from flask.cli import AppGroup, FlaskGroup, ScriptInfo
 
-from cms_services.commands.audit import audit_group
-from cms_services.commands.cutover import cutover_group
-from cms_services.commands.doctor import doctor_command
-from cms_services.commands.importing import import_command
-from cms_services.commands.keys import keys_group
-from cms_services.commands.legacy import legacy_group
-from cms_services.commands.parity import parity_group
-from cms_services.commands.permissions import permissions_command
-from cms_services.installation import (
-    InstallationError,
-    ensure_admin,
-    prepare_database,
-    unreachable_database,
-)
-from cms_services.server import address_in_url, become_gunicorn, require_free_address
-from cms_services.settings import SettingError, current_settings
-from cms_services.worker.loop import work_until_stopped
+from cms_services import create_app
 
+# Where each command is.
+_PLACES = {
+    "audit": "audit:audit_group",
+    "cutover": "cutover:cutover_group",
+    "demo": "serving:demo_command",
+    "doctor": "doctor:doctor_command",
+    "import": "importing:import_command",
+    "keys": "keys:keys_group",
+    "legacy": "legacy:legacy_group",
+    "parity": "parity:parity_group",
+    "permissions": "permissions:permissions_command",
+    "run": "serving:run_command",
+    "worker": "serving:worker_command",
+}
 
-def init_commands(app: Flask) -> None:
-    app.cli.add_command(run_command)
-    app.cli.add_command(worker_command)
-    app.cli.add_command(demo_command)
-    app.cli.add_command(audit_group)
-    app.cli.add_command(doctor_command)
-    app.cli.add_command(import_command)
-    app.cli.add_command(keys_group)
-    app.cli.add_command(cutover_group)
-    app.cli.add_command(legacy_group)
-    app.cli.add_command(parity_group)
-    app.cli.add_command(permissions_command)
+# Comparing the schema needs every model, and the table of permissions every route.
+_OF_THE_WHOLE = ("db", "permissions")
 
 
-@click.command("run")
-@with_appcontext
-def run_command() -> None:
-    """Set up what is missing, then serve until interrupted."""
-    settings = current_settings()
-    require_free_address(settings)
-    prepare_database(settings)
-    generated = ensure_admin(settings)
-    address = f"http://{address_in_url(settings)}"
-    lines = [f"CMS Services on {address}  (data in {settings.data_dir})"]
-    if generated is not None:
-        lines.append(f"First admin: {settings.admin_email}  password: {generated}  (shown once)")
-    lines.append(f"Try: curl '{address}/services.php?getServiceTypes=getServiceTypes'")
-    click.echo("\n".join(lines), err=True)
-    become_gunicorn(settings)
+class _LoadedLate(click.Group):
+    """A group with our commands. Loading one must not take as long as loading all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*click.Group.list_commands(self, ctx), *_PLACES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _PLACES:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = _PLACES[cmd_name].partition(":")
+        command: click.Command = getattr(
+            import_module(f"cms_services.commands.{module}"), attribute
+        )
+        return command
 
 
-@click.command("worker")
-@click.option("--beside", type=int, metavar="PID", help="Stop also when this parent is gone.")
-@with_appcontext
-def worker_command(beside: int | None) -> None:
-    """Do the periodic work until interrupted."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    work_until_stopped(app, beside)
+class AppCommands(_LoadedLate, AppGroup):
+    """The commands as an application has them."""
 
 
-@click.command("demo")
-@with_appcontext
-def demo_command() -> None:
-    """Fill an empty installation with an invented company."""
-    from cms_services.demo.company import fill
+class _CommandLine(_LoadedLate, FlaskGroup):
+    """The commands as the operator calls them. Most make an application without doors."""
 
-    prepare_database(current_settings())
-    for line in fill():
-        click.echo(line)
+    def __init__(self) -> None:
+        super().__init__(create_app=self._base, add_default_commands=False)
+        self.made: Flask | None = None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._load_plugin_commands()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _OF_THE_WHOLE:
+            ctx.ensure_object(ScriptInfo).create_app = self._whole
+        return super().get_command(ctx, cmd_name)
+
+    def _base(self) -> Flask:
+        from cms_services.base_application import create_base_app
+
+        self.made = create_base_app()
+        return self.made
+
+    def _whole(self) -> Flask:
+        self.made = create_app()
+        return self.made
 
 
 def main() -> None:
     """Run a command; a bad setting or a database out of reach ends it with one line."""
-    from cms_services import create_app
-
-    # Making the application fails for what the doctor is asked to tell.
-    if sys.argv[1:2] == ["doctor"]:
-        doctor_command(args=sys.argv[2:], prog_name="cms-services doctor")
+    commands = _CommandLine()
     try:
-        app = create_app()
-        try:
-            FlaskGroup(create_app=lambda: app, add_default_commands=False)()
-        except DBAPIError as error:
-            # Without a statement it was the connecting that failed.
-            if error.statement is not None:
-                raise
-            with app.app_context():
-                raise unreachable_database(current_settings(), error) from error
-    except (SettingError, InstallationError) as error:
-        click.echo(str(error), err=True)
+        commands()
+    except Exception as error:
+        line = _line_for(error, commands.made)
+        if line is None:
+            raise
+        click.echo(line, err=True)
         sys.exit(2)
+
+
+def _line_for(error: Exception, app: Flask | None) -> str | None:
+    """What an operator reads in the place of a traceback; None for what nobody expected."""
+    from sqlalchemy.exc import DBAPIError
+
+    from cms_services.installation import InstallationError, unreachable_database
+    from cms_services.settings import SettingError, current_settings
+
+    if isinstance(error, (SettingError, InstallationError)):
+        return str(error)
+    # Without a statement it was the connecting that failed.
+    if isinstance(error, DBAPIError) and error.statement is None and app is not None:
+        with app.app_context():
+            return str(unreachable_database(current_settings(), error))
+    return None

@@ -536,6 +536,7 @@ class TestSettings:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("PORT", "x")
+        monkeypatch.setattr("sys.argv", ["cms-services", "audit", "verify"])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 2
