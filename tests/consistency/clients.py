@@ -73,7 +73,7 @@ class Client:
             while time.monotonic() < until:
                 (action,) = self.dice.choices(actions, weights)
                 action(self)
-        except BaseException as error:  # noqa: BLE001 - told by whoever started the thread.
+        except BaseException as error:
             self.crash = error
         finally:
             self.close()
@@ -204,7 +204,9 @@ class Client:
         answer = self._send(calls, "GET", "/services.php?getServices=1&q=shared")
         self._note_rows(calls, answer)
 
-    def _calls_of_all(self, targets: list[str], does: str = "read", given: Any = None) -> list[Call]:
+    def _calls_of_all(
+        self, targets: list[str], does: str = "read", given: Any = None
+    ) -> list[Call]:
         request_id = self.fresh()
         return [Call(self.name, request_id, does, target, given) for target in targets]
 
@@ -241,11 +243,16 @@ class Client:
         if target in self.world.components and self.dice.random() < 0.6:
             self._php(self._call("change", target, fields), "updateService", fields)
         else:
-            self._act(self._call("change", target, fields), "PATCH", f"/api/services/{target}", fields)
+            self._act(
+                self._call("change", target, fields), "PATCH", f"/api/services/{target}", fields
+            )
 
     def move_to_project(self) -> None:
         target = self._any()
         fields = {"project": self.dice.choice([*self.world.projects, None])}
+        self._patch(target, fields)
+
+    def _patch(self, target: str, fields: State) -> None:
         self._act(self._call("change", target, fields), "PATCH", f"/api/services/{target}", fields)
 
     def merge_configuration(self) -> None:
@@ -344,7 +351,7 @@ class Client:
                 self._create(body, token)
             case 1:
                 twin = Client(f"{self.name}-twin-{self.fresh()}", self.world, random.Random(0))
-                thread = threading.Thread(target=twin._create, args=(body, token))  # noqa: SLF001
+                thread = threading.Thread(target=twin._create, args=(body, token))
                 thread.start()
                 self._create(body, token)
                 thread.join()

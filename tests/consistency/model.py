@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from tests.consistency.history import Call, Entry, Event, History, State, Thing
 
@@ -38,7 +37,7 @@ class Refused(Exception):
 
 @dataclass
 class Chain:
-    """The states that a thing had, one after each entry of the audit trail; `entries[0]` made it."""
+    """The states that a thing had, one after each entry of the trail; `entries[0]` made it."""
 
     thing: Thing
     entries: list[Entry]
@@ -128,20 +127,24 @@ def _fold(thing: Thing, entries: list[Entry]) -> tuple[Chain, list[str]]:
                 )
         moved = {**state, **after}
         if thing.kind == "service":
-            if place and moved["status"] != state["status"] and not _may_become(state, moved):
-                if entry.action != "service.restored":
-                    problems.append(
-                        f"illegal transition: from {state['status']} to {moved['status']} by "
-                        f"{entry.request_id}"
-                    )
-            if place and state["status"] == "cancelled" and entry.action != "service.restored":
-                problems.append(f"changed when cancelled: {entry}")
+            problems += _of_transition(state, moved, entry) if place else ()
             moved["version"] = place
         else:
             moved["version"] = moved.get("description")
         state = moved
         states.append(state)
     return Chain(thing, entries, states), problems
+
+
+def _of_transition(state: State, moved: State, entry: Entry) -> Iterator[str]:
+    if entry.action == "service.restored":
+        return
+    if moved["status"] != state["status"] and not _may_become(state, moved):
+        yield (
+            f"illegal transition: from {state['status']} to {moved['status']} by {entry.request_id}"
+        )
+    elif state["status"] == "cancelled":
+        yield f"changed when cancelled: {entry}"
 
 
 def _told(thing: Thing, state: State, entry: Entry) -> tuple[State, State]:
@@ -185,9 +188,7 @@ def _of_events(chain: Chain, events: list[Event]) -> Iterator[str]:
                 yield f"wrong event: {event} tells of {name}, which was {state.get(name)!r}"
 
 
-def _of_owed_entries(
-    chain: Chain, calls: list[Call], creations: dict[str, Call]
-) -> Iterator[str]:
+def _of_owed_entries(chain: Chain, calls: list[Call], creations: dict[str, Call]) -> Iterator[str]:
     """Each entry is of one call that was not refused, and each call has one at most."""
     of_requests = {call.request_id: call for call in calls}
     # A service may bring its project along.
@@ -233,7 +234,7 @@ def _of_places(chain: Chain, calls: list[Call]) -> Iterator[str]:
     """
     place_of = chain.place_of()
     answered: list[tuple[float, int]] = []
-    earliest, last_change = 0, -1
+    earliest = 0
     for call in sorted(calls, key=lambda each: each.invoked):
         while answered and answered[0][0] < call.invoked:
             earliest = max(earliest, heapq.heappop(answered)[1])
