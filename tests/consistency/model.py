@@ -257,7 +257,11 @@ def _of_places(chain: Chain, calls: list[Call]) -> Iterator[str]:
             if place is None:
                 places = [n for n in range(earliest) if _explains(chain.states[n], call)]
                 rule = "stale answer" if places else "impossible answer"
-                yield f"{rule}: {call} fits {places}, and {earliest} was seen before"
+                told = f"{rule}: {call} fits {places}, and {earliest} was seen before"
+                version = (call.shown or {}).get("version")
+                if isinstance(version, int) and version < len(chain.states):
+                    told += f": {'; '.join(_differences(call.shown or {}, chain.states[version]))}"
+                yield told
         if place is not None and call.responded is not None:
             heapq.heappush(answered, (call.responded, place))
 
