@@ -83,6 +83,9 @@ def _of_answers(history: History) -> Iterator[str]:
             yield f"server error: {call}"
         elif call.code == "CONFLICT" and "same moment" in call.message:
             yield f"lost race: {call}"
+        elif call.does == "create" and call.code not in (None, "FORBIDDEN"):
+            # That is for a project which somebody else made at the same moment.
+            yield f"refused creation: {call}"
 
 
 def _of_keys(history: History) -> Iterator[str]:

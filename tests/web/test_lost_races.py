@@ -1,4 +1,4 @@
-"""Requests that meet others: what the database refuses for that is done again by the application."""
+"""Requests that meet others: what the database refuses for that, the application does again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
