@@ -204,6 +204,11 @@ class Client:
         answer = self._send(calls, "GET", "/services.php?getServices=1&q=shared")
         self._note_rows(calls, answer)
 
+    def list_own_subscriptions(self) -> None:
+        calls = self._calls_of_all(self.world.subscriptions)
+        answer = self._send(calls, "GET", "/api/services/active", token=self.world.tokens[1])
+        self._note_rows(calls, answer)
+
     def _calls_of_all(
         self, targets: list[str], does: str = "read", given: Any = None
     ) -> list[Call]:
@@ -258,7 +263,8 @@ class Client:
     def merge_configuration(self) -> None:
         """Its own variable, so that no other client's may be lost by it."""
         target = self._component()
-        given = {f"OF_{self.name.upper()}": self.fresh()}
+        value = self.fresh() if self.dice.random() < 0.9 else None
+        given = {f"OF_{self.name.upper()}": value}
         body = {"environment": given}
         if self.dice.random() < 0.4:
             self._php(self._call("merge", target, given), "updateConfig", {"configuration": body})
@@ -277,8 +283,15 @@ class Client:
             call = self._call("configure", target, document, named=version)
             self._configure(call, "PUT", document, headers)
 
-    def _configure(self, call: Call, method: str, body: Any, headers: dict[str, str]) -> None:
-        path = f"/api/services/{call.target}/config"
+    def restore_version(self) -> None:
+        number = self.dice.randint(1, 20)
+        call = self._call("restore version", self._component(), number)
+        self._configure(call, "POST", None, {}, below=f"/versions/{number}/restore")
+
+    def _configure(
+        self, call: Call, method: str, body: Any, headers: dict[str, str], below: str = ""
+    ) -> None:
+        path = f"/api/services/{call.target}/config{below}"
         answer = self._send([call], method, path, body, **headers)
         if answer is not None and call.is_done:
             call.shown = {"configuration": answer.data}
@@ -419,11 +432,13 @@ _ACTIONS: list[tuple[Callable[[Client], None], int]] = [
     (Client.read_by_php, 6),
     (Client.list_all, 4),
     (Client.list_by_php, 3),
+    (Client.list_own_subscriptions, 3),
     (Client.update, 12),
     (Client.update_blindly, 8),
     (Client.move_to_project, 4),
     (Client.merge_configuration, 10),
     (Client.replace_configuration, 3),
+    (Client.restore_version, 3),
     (Client.suspend, 5),
     (Client.resume, 6),
     (Client.set_status, 5),

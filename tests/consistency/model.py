@@ -10,7 +10,6 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tests.consistency.history import Call, Entry, Event, History, State, Thing
 
@@ -132,6 +131,10 @@ def _fold(thing: Thing, entries: list[Entry]) -> tuple[Chain, list[str]]:
         if thing.kind == "service":
             problems += _of_transition(state, moved, entry) if place else ()
             moved["version"] = place
+            # Of the configuration, whose versions are numbered by themselves.
+            documents = state.get("documents", [])
+            is_new = not place or moved["configuration"] != state["configuration"]
+            moved["documents"] = [*documents, moved["configuration"]] if is_new else documents
         else:
             moved["version"] = moved.get("description")
         state = moved
@@ -217,11 +220,7 @@ def _of_the_end(chain: Chain) -> Iterator[str]:
     for difference in _differences(chain.thing.final, chain.states[-1]):
         yield f"wrong end: {difference}"
     if chain.thing.kind == "service":
-        documents = [
-            after["configuration"]
-            for before, after in pairwise([{"configuration": None}, *chain.states])
-            if before["configuration"] != after["configuration"]
-        ]
+        documents = chain.states[-1]["documents"]
         if documents != chain.thing.documents:
             yield f"wrong versions: {chain.thing.documents} of {documents}"
 
@@ -284,7 +283,8 @@ def _problem_of_change(chain: Chain, call: Call, place: int) -> str | None:
         except Refused as refusal:
             rule = "lost update" if str(refusal) == "VERSION_CONFLICT" else "wrong change"
             return f"{rule}: {call} should have been refused with {refusal} at {before}"
-        differences = list(_differences(wanted, state | {"version": wanted["version"]}))
+        counted = {name: wanted[name] for name in ("version", "documents") if name in wanted}
+        differences = list(_differences(wanted, state | counted))
         if differences:
             return f"wrong change: {call}: {'; '.join(differences)}"
     return _problem_of_answer(state, call)
@@ -332,6 +332,8 @@ def after(state: State, call: Call) -> State:
             return state | {
                 "members": {u: r for u, r in state["members"].items() if u != call.given}
             }
+    if call.does == "restore version" and call.given > len(state["documents"]):
+        raise Refused("NOT_FOUND")
     if state["status"] == "cancelled":
         raise Refused("CONFLICT")
     match call.does:
@@ -343,8 +345,11 @@ def after(state: State, call: Call) -> State:
             return state | {"tags": sorted({*state["tags"]}.difference(call.given))}
         case "configure":
             return state | {"configuration": call.given}
+        case "restore version":
+            return state | {"configuration": state["documents"][call.given - 1]}
         case "merge":
             variables = state["configuration"].get("environment", {}) | call.given
+            variables = {name: value for name, value in variables.items() if value is not None}
             return state | {"configuration": state["configuration"] | {"environment": variables}}
     raise ValueError(call.does)
 

@@ -95,6 +95,8 @@ def past() -> Past:
     past.read()
     past.renamed("one", named=0)
     past.configured({"A": "1"})
+    past.call("restore version", 2, shown={"configuration": {"environment": {"A": "1"}}})
+    past.call("restore version", 3, status=404, code="NOT_FOUND")
     past.moved("inactive", "service.suspended")
     past.call("suspend", shown={"status": "inactive"})
     past.call("move to", "suspended", status=409, code="INVALID_TRANSITION")
