@@ -1,14 +1,14 @@
 """Requests that meet others: what the database refuses for that, the application does again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from threading import Thread, current_thread
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from cms_services.extensions import db
 from tests.people import Person, data_of, error_of
@@ -21,16 +21,25 @@ class Deadlock(Exception):
     sqlstate = "40P01"
 
 
+def deadlock(statement: str) -> DBAPIError:
+    return OperationalError(statement, {}, Deadlock())
+
+
+def duplicate(statement: str) -> DBAPIError:
+    return IntegrityError(statement, {}, Exception("duplicate key"))
+
+
 @contextmanager
-def deadlocks(app: Flask, times: int) -> Iterator[list[int]]:
-    """The next so many commits of a change of services end in a deadlock; gives those to come."""
+def refusing(
+    app: Flask, beginning: str, error: Callable[[str], DBAPIError], times: int
+) -> Iterator[list[int]]:
+    """The next so many statements that begin so are refused; gives how many are yet to come."""
     left = [times]
 
     def refuse(_: Any, __: Any, statement: str, *___: Any) -> None:
-        # The last statement of every change that is audited.
-        if statement.startswith("UPDATE audit_chain") and left[0] > 0:
+        if statement.startswith(beginning) and left[0] > 0:
             left[0] -= 1
-            raise OperationalError(statement, {}, Deadlock())
+            raise error(statement)
 
     with app.app_context():
         engine = db.engine
@@ -39,6 +48,11 @@ def deadlocks(app: Flask, times: int) -> Iterator[list[int]]:
         yield left
     finally:
         event.remove(engine, "before_cursor_execute", refuse)
+
+
+def deadlocks(app: Flask, times: int) -> AbstractContextManager[list[int]]:
+    """The next so many changes end in a deadlock, by the last statement of all that are audited."""
+    return refusing(app, "UPDATE audit_chain", deadlock, times)
 
 
 def told_of(person: Person, service: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -73,6 +87,18 @@ class TestDoingItAgain:
             first = alice.post("/api/services", json=body, headers=headers)
         again = alice.post("/api/services", json=body, headers=headers)
         assert data_of(first, 201) == data_of(again, 201)
+        assert len(data_of(alice.get("/api/services"))) == 1
+
+    def test_a_key_may_be_taken_by_one_after_the_other_who_give_up(
+        self, app: Flask, alice: Person
+    ) -> None:
+        body, headers = {"name": "A", "type": "api"}, {"Idempotency-Key": "k"}
+        with refusing(app, "INSERT INTO idempotency_keys", duplicate, 3) as left:
+            data_of(alice.post("/api/services", json=body, headers=headers), 201)
+        assert left == [0]
+        with refusing(app, "INSERT INTO idempotency_keys", duplicate, 99):
+            answer = alice.post("/api/services", json=body, headers={"Idempotency-Key": "other"})
+        error_of(answer, 409, "CONFLICT")
         assert len(data_of(alice.get("/api/services"))) == 1
 
     def test_each_of_many(self, app: Flask, alice: Person) -> None:
