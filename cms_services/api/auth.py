@@ -25,7 +25,7 @@ from cms_services.web.limits import LETTERS, SIGN_IN
 from cms_services.web.operations import PUBLIC, operation
 from cms_services.web.schemas import accounts as schemas
 from cms_services.web.signing_in import begin_session_of, check_password_of, token_lifetimes
-from cms_services.web.transactions import writing
+from cms_services.web.transactions import written
 from cms_services.wording import worded
 
 auth = Blueprint("auth", __name__, url_prefix="/api/auth")
@@ -56,10 +56,12 @@ def register(actor: Actor, body: dict[str, Any]) -> User:
 )
 def login(actor: Actor, body: dict[str, Any]) -> TokenPair:
     checked = check_password_of(body["email"], body["password"])
-    with writing():
+
+    def begin() -> tuple[str, TokenPair]:
         session = begin_session_of(actor, checked, body["code"])
-        session_id = session.id
-        tokens = issue_tokens(session, current_signing_keys(), token_lifetimes())
+        return session.id, issue_tokens(session, current_signing_keys(), token_lifetimes())
+
+    session_id, tokens = written(begin)
     if body["session"]:
         sign_in(session_id)
     return tokens
@@ -74,10 +76,11 @@ def login(actor: Actor, body: dict[str, Any]) -> TokenPair:
     answer=schemas.TokenPairOut,
 )
 def refresh(actor: Actor, body: dict[str, Any]) -> TokenPair:
-    with writing():
-        pair = refresh_tokens(
+    pair = written(
+        lambda: refresh_tokens(
             actor, body["refresh_token"], current_signing_keys(), token_lifetimes()
         )
+    )
     if pair is None:
         raise TokenRevoked(worded("This refresh token was spent before, so its session was ended."))
     return pair

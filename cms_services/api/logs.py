@@ -19,7 +19,7 @@ from cms_services.web.schemas import logs as schemas
 from cms_services.web.schemas.ingest import IngestOut
 from cms_services.web.schemas.log_batches import JSON_LINES, Batch, read_batch
 from cms_services.web.streams import EVENT_STREAM
-from cms_services.web.transactions import writing
+from cms_services.web.transactions import written
 
 logs = Blueprint("logs", __name__, url_prefix="/api/services/<service_id>")
 
@@ -92,10 +92,11 @@ def follow_logs(actor: Actor, service_id: str, query: dict[str, Any]) -> Respons
 
 def _store(actor: Actor, service_id: str, batch: Batch) -> Stored:
     masking = current_settings().log_masking
-    with writing():
-        return add_entries(
+    return written(
+        lambda: add_entries(
             actor, service_id, batch.entries, batch.batch_id, masking, batch.rejected
         )
+    )
 
 
 def _with_level(query: dict[str, Any]) -> dict[str, Any]:

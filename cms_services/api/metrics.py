@@ -21,7 +21,7 @@ from cms_services.web.operations import operation
 from cms_services.web.schemas import metrics as schemas
 from cms_services.web.schemas.ingest import IngestOut
 from cms_services.web.schemas.samples import SamplesIn, read_samples
-from cms_services.web.transactions import reading, writing
+from cms_services.web.transactions import reading, written
 
 metrics = Blueprint("metrics", __name__, url_prefix="/api/services/<service_id>")
 
@@ -72,8 +72,7 @@ def add_metrics(actor: Actor, service_id: str) -> Stored:
         load_service(actor, service_id, for_change=True, lock=False)
     body = load(SamplesIn, read_json_object())
     samples, rejected = read_samples(body["samples"])
-    with writing():
-        return add_samples(actor, service_id, samples, body["batch_id"], rejected)
+    return written(lambda: add_samples(actor, service_id, samples, body["batch_id"], rejected))
 
 
 @metrics.get("/usage")

@@ -117,7 +117,7 @@ def dependencies(actor: Actor, query: dict[str, Any]) -> DependencyMap:
     "One service", Permission.SERVICES_READ, needs=Relation.VIEWER, answer=schemas.ServiceOut
 )
 def show(actor: Actor, service_id: str) -> Service:
-    return load_service(actor, service_id)
+    return load_service(actor, service_id, with_tags=True)
 
 
 @services.patch("/services/<service_id>")

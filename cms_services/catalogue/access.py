@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Select, bindparam, or_, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import contains_eager, joinedload
 
 from cms_services.actor import Actor
 from cms_services.catalogue.models import Service
@@ -37,16 +37,24 @@ _CHANGEABLE: ColumnElement[bool] = or_(
 
 
 def load_service(
-    actor: Actor, identifier: str, *, for_change: bool = False, lock: bool = True
+    actor: Actor,
+    identifier: str,
+    *,
+    for_change: bool = False,
+    lock: bool = True,
+    with_tags: bool = False,
 ) -> Service:
     """The service with this id or serviceId, which the caller may read (or change).
 
     For a change the row is locked until the transaction ends, unless `lock` is off because only
-    rows beside it are written. Where imported numbers make the two
-    kinds of identifier collide, the public serviceId wins.
+    rows beside it are written. `with_tags` reads those of the same moment. Where imported numbers
+    make the two kinds of identifier collide, the public serviceId wins.
     Raises ServiceNotFound, or Forbidden for somebody else's.
     """
     query = select(Service).where(or_(Service.service_id == identifier, Service.id == identifier))
+    if with_tags:
+        # Loaded when they are asked for, they might be newer than the row.
+        query = query.options(joinedload(Service.tag_rows))
     return _authorised(actor, query, identifier, for_change, lock)
 
 
@@ -118,9 +126,15 @@ def _authorised(
         .options(contains_eager(Service.project))
         .order_by((Service.service_id == identifier).desc(), Service.created_at, Service.id)
     )
+    with_role = with_role.execution_options(populate_existing=for_change)
     if for_change and lock:
-        with_role = with_role.with_for_update(of=Service).execution_options(populate_existing=True)
-    rows = db.session.execute(with_role).all()
+        rows = db.session.execute(with_role.with_for_update(of=Service)).unique().all()
+        if any(each.project_id and each.project is None for each, _ in rows):
+            # Somebody moved it while we waited, and PostgreSQL joined its new row with what there
+            # was before: read again what belongs to it, now that it is ours.
+            rows = db.session.execute(with_role).unique().all()
+    else:
+        rows = db.session.execute(with_role).unique().all()
     if not rows:
         raise ServiceNotFound(identifier)
     service: Service
@@ -135,7 +149,7 @@ def _authorised(
 
 def _own_service(query: Select[Service], identifier: str, service_id: str) -> Service:
     """The service that calls with its own token, where that is the one named."""
-    services = db.session.scalars(query).all()
+    services = db.session.scalars(query).unique().all()
     if not services:
         raise ServiceNotFound(identifier)
     for service in services:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from cms_services.actor import Actor
 from cms_services.errors import IdempotencyKeyReused
 from cms_services.idempotency.keys import claim_key, keep_answer
-from cms_services.web.transactions import writing
+from cms_services.web.transactions import written
 
 # The hidden field that tells one showing of a form from others.
 ONCE = "once"
@@ -40,16 +40,17 @@ def made_once(actor: Actor, make: Callable[[], str]) -> str:
 
 
 def _made(make: Callable[[], str]) -> str:
-    with writing():
-        return make()
+    return written(make)
 
 
 def _claimed(actor: Actor, key: str, make: Callable[[], str]) -> str:
-    with writing():
+    def claim() -> str:
         claimed = claim_key(actor.own_id, f"form:{key}", (_fingerprint(),))
         if not claimed.status:
             keep_answer(claimed, 303, {"Location": make()}, "")
         return str(claimed.headers["Location"])
+
+    return written(claim)
 
 
 def _fingerprint() -> str:

@@ -1,7 +1,7 @@
 """/services.php: one address that dispatches on the name of a parameter."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -23,13 +23,7 @@ from cms_services.web.cross_site import refuse_cross_site_change, refuse_other_s
 from cms_services.web.envelope import success
 from cms_services.web.limits import HEALTH_CHECK, caller_key
 from cms_services.web.request_log import name_operation
-from cms_services.web.transactions import reading, writing
-
-_TRANSACTIONS: dict[str, Callable[[], AbstractContextManager[None]]] = {
-    "read": reading,
-    "write": writing,
-    "own": nullcontext,
-}
+from cms_services.web.transactions import reading, written
 
 legacy = Blueprint("legacy", __name__)
 
@@ -62,9 +56,11 @@ def services_php() -> Response:
     actor = current_actor()
     actor.require(action.permission)
     parameters = load(action.parameters, given)
-    with _TRANSACTIONS[action.transaction]():
-        data = action.handler(actor, parameters)
-    return success(data)
+    if action.transaction == "write":
+        # Handlers take their parameters apart.
+        return success(written(lambda: action.handler(actor, deepcopy(parameters))))
+    with reading() if action.transaction == "read" else nullcontext():
+        return success(action.handler(actor, parameters))
 
 
 def _health_check_key() -> str | None:

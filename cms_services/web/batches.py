@@ -6,28 +6,28 @@ from typing import TypeVar
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from cms_services.errors import NotReady
-from cms_services.web.transactions import is_deadlock, writing
+from cms_services.web.transactions import is_lost_race, written
 from cms_services.wording import worded
 
-_ATTEMPTS = 3
 Result = TypeVar("Result")
 
 
 def stored_by(store: Callable[[], Result]) -> Result:
     """What `store` returns, in a transaction of its own.
 
-    It is tried again where another request was quicker: Prometheus and OpenTelemetry's exporters
-    drop a batch that is answered 409. Raises NotReady, which they send again, after three of those.
+    Raises NotReady where others were quicker each time: Prometheus and OpenTelemetry's exporters
+    send again what is answered by that, and drop a batch that is answered 409.
     """
-    for _ in range(_ATTEMPTS):
-        try:
-            with writing():
-                return store()
-        except IntegrityError:
-            continue
-        except OperationalError as error:
-            if not is_deadlock(error):
-                raise
-    raise NotReady(
-        worded("Too much was written for this service at the same moment; send it again.")
-    )
+    try:
+        return written(store, _was_slower)
+    except (IntegrityError, OperationalError) as error:
+        if not _was_slower(error):
+            raise
+        raise NotReady(
+            worded("Too much was written for this service at the same moment; send it again.")
+        ) from error
+
+
+def _was_slower(error: Exception) -> bool:
+    # Another request made the same rows.
+    return isinstance(error, IntegrityError) or is_lost_race(error)

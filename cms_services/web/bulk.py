@@ -9,7 +9,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from cms_services.actor import Actor
 from cms_services.catalogue.bulk import BulkChange
 from cms_services.errors import Conflict, DomainError
-from cms_services.web.transactions import LOST_RACE, is_lost_race, writing
+from cms_services.web.transactions import LOST_RACE, is_lost_race, written
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ def change_each(actor: Actor, change: BulkChange, identifiers: Iterable[str]) ->
 
 
 def _changed(actor: Actor, change: BulkChange, identifier: str) -> BulkResult:
+    def make() -> BulkResult:
+        service = change.make(actor, identifier)
+        return BulkResult(identifier, service.name, service.status, service.tags)
+
     try:
-        with writing():
-            service = change.make(actor, identifier)
-            return BulkResult(identifier, service.name, service.status, service.tags)
+        return written(make)
     except DomainError as error:
         return BulkResult(identifier, error=error)
     except (StaleDataError, OperationalError) as error:

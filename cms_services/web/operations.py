@@ -8,6 +8,7 @@ declarations.
 
 import functools
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
 from cms_services.actor import ANONYMOUS, Actor
-from cms_services.errors import NotFound, ValidationFailed
+from cms_services.errors import Conflict, NotFound, ValidationFailed
 from cms_services.idempotency.keys import claim_key, keep_answer
 from cms_services.keyset import Page
 from cms_services.settings import current_settings
@@ -29,7 +30,7 @@ from cms_services.web.cross_site import refuse_cross_site_change
 from cms_services.web.envelope import success
 from cms_services.web.limits import LimitPolicy
 from cms_services.web.rows import dump_rows
-from cms_services.web.transactions import reading, writing
+from cms_services.web.transactions import LOST_RACE, is_lost_race, reading, written
 from cms_services.wording import worded
 
 # For views that never ask who is calling; their actor is the anonymous one.
@@ -145,8 +146,8 @@ def _perform(op: Operation, view: View, arguments: dict[str, Any]) -> Response:
     key = request.headers.get("Idempotency-Key") if op.creates else None
     if key is not None:
         return _once(op, view, actor, arguments, key)
-    with writing():
-        return _respond(op, view(actor, **arguments))
+    # Views take their arguments apart.
+    return written(lambda: _respond(op, view(actor, **deepcopy(arguments))))
 
 
 def _respond(op: Operation, result: Any) -> Response:
@@ -183,36 +184,35 @@ def _once(op: Operation, view: View, actor: Actor, arguments: dict[str, Any], ke
         raise ValidationFailed(
             {"Idempotency-Key": [worded("Takes 1 to 255 printable characters.")]}
         )
-    try:
-        return _claimed(op, view, actor, arguments, key)
-    except _KeyTakenMeanwhile:
+    return written(
+        lambda: _claimed(op, view, actor, deepcopy(arguments), key),
         # The request that took it has committed or rolled back by now.
-        return _claimed(op, view, actor, arguments, key)
+        lambda error: isinstance(error, _KeyTakenMeanwhile) or is_lost_race(error),
+    )
 
 
-class _KeyTakenMeanwhile(Exception):
+class _KeyTakenMeanwhile(Conflict):
     pass
 
 
 def _claimed(
     op: Operation, view: View, actor: Actor, arguments: dict[str, Any], key: str
 ) -> Response:
-    with writing():
-        try:
-            claimed = claim_key(actor.own_id, key, _fingerprints())
-        except IntegrityError as error:
-            raise _KeyTakenMeanwhile from error
-        if claimed.status:
-            return Response(
-                claimed.body,
-                claimed.status,
-                claimed.headers | {"Idempotent-Replayed": "true"},
-                mimetype="application/json",
-            )
-        response = _respond(op, view(actor, **arguments))
-        kept = {n: v for n, v in response.headers.items() if n in ("Location", "ETag")}
-        keep_answer(claimed, response.status_code, kept, response.get_data(as_text=True))
-        return response
+    try:
+        claimed = claim_key(actor.own_id, key, _fingerprints())
+    except IntegrityError as error:
+        raise _KeyTakenMeanwhile(LOST_RACE) from error
+    if claimed.status:
+        return Response(
+            claimed.body,
+            claimed.status,
+            claimed.headers | {"Idempotent-Replayed": "true"},
+            mimetype="application/json",
+        )
+    response = _respond(op, view(actor, **arguments))
+    kept = {n: v for n, v in response.headers.items() if n in ("Location", "ETag")}
+    keep_answer(claimed, response.status_code, kept, response.get_data(as_text=True))
+    return response
 
 
 def _fingerprints() -> tuple[str, ...]:

@@ -15,9 +15,11 @@ SHUTDOWN_DELAY = 2
 
 
 def installation(kind: str, worker_id: str, name: str) -> dict[str, str]:
-    """Settings that all nodes of a new installation share."""
-    return {
-        "DATABASE_URL": fresh_server_database(kind, f"cms_{name}_{worker_id}"),
+    """Settings that all nodes of a new installation share; of `sqlite` each has its own file."""
+    database = {}
+    if kind != "sqlite":
+        database["DATABASE_URL"] = fresh_server_database(kind, f"cms_{name}_{worker_id}")
+    return database | {
         "REDIS_URL": need_redis(),
         "SECRET_KEY": "s" * 32,
         "ENCRYPTION_KEY": base64.b64encode(b"e" * 32).decode(),
