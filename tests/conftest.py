@@ -5,8 +5,11 @@ and TEST_MARIADB_URL; a test that needs one which does not answer is skipped, or
 REQUIRE_SERVERS=1.
 """
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -74,7 +77,7 @@ def database_url(
 ) -> str:
     """The URL of a database of this kind, with the schema, for this test process alone."""
     if database_kind == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.sqlite3'}"
+        url = f"sqlite:///{_quick_folder(tmp_path_factory) / 'test.sqlite3'}"
     else:
         url = fresh_server_database(database_kind, f"cms_test_{worker_id}")
     app = create_app({"DATABASE_URL": url, "CMS_DATA_DIR": str(tmp_path_factory.mktemp("migrate"))})
@@ -82,6 +85,16 @@ def database_url(
         upgrade_schema()
         db.engine.dispose()
     return url
+
+
+def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in memory where the system has one: what is stored there need not be durable."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        return tmp_path_factory.mktemp("sqlite")
+    folder = Path(tempfile.mkdtemp(prefix="cms-tests-", dir=memory))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 MakeApp = Callable[..., Flask]
