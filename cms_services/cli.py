@@ -11,17 +11,18 @@ from cms_services import create_app
 
 # Where each command is.
 _PLACES = {
-    "audit": "audit:audit_group",
-    "cutover": "cutover:cutover_group",
-    "demo": "serving:demo_command",
-    "doctor": "doctor:doctor_command",
-    "import": "importing:import_command",
-    "keys": "keys:keys_group",
-    "legacy": "legacy:legacy_group",
-    "parity": "parity:parity_group",
-    "permissions": "permissions:permissions_command",
-    "run": "serving:run_command",
-    "worker": "serving:worker_command",
+    "audit": "cms_services.commands.audit:audit_group",
+    "cutover": "cms_services.commands.cutover:cutover_group",
+    "db": "flask_migrate.cli:db",
+    "demo": "cms_services.commands.serving:demo_command",
+    "doctor": "cms_services.commands.doctor:doctor_command",
+    "import": "cms_services.commands.importing:import_command",
+    "keys": "cms_services.commands.keys:keys_group",
+    "legacy": "cms_services.commands.legacy:legacy_group",
+    "parity": "cms_services.commands.parity:parity_group",
+    "permissions": "cms_services.commands.permissions:permissions_command",
+    "run": "cms_services.commands.serving:run_command",
+    "worker": "cms_services.commands.serving:worker_command",
 }
 
 # Comparing the schema needs every model, and the table of permissions every route.
@@ -38,9 +39,7 @@ class _LoadedLate(click.Group):
         if cmd_name not in _PLACES:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = _PLACES[cmd_name].partition(":")
-        command: click.Command = getattr(
-            import_module(f"cms_services.commands.{module}"), attribute
-        )
+        command: click.Command = getattr(import_module(module), attribute)
         return command
 
 
@@ -60,7 +59,8 @@ class _CommandLine(_LoadedLate, FlaskGroup):
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _OF_THE_WHOLE:
+        # So may those need it that libraries bring.
+        if cmd_name in _OF_THE_WHOLE or cmd_name not in _PLACES:
             ctx.ensure_object(ScriptInfo).create_app = self._whole
         return super().get_command(ctx, cmd_name)
 
