@@ -71,6 +71,7 @@ class _CommandLine(_LoadedLate, FlaskGroup):
         return self.made
 
     def _whole(self) -> Flask:
+        import_module("cms_services.tables")
         self.made = create_app()
         return self.made
 

@@ -30,6 +30,7 @@ from cms_services.actor import ANONYMOUS
 from cms_services.extensions import db
 from cms_services.schema import upgrade_schema
 from cms_services.signing import current_signing_keys
+from cms_services.tables import metadata
 from cms_services.vocabulary import Role
 from cms_services.web.stopping import stopping
 from tests.databases import (
@@ -160,7 +161,7 @@ def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 def empty(app: Flask) -> None:
     """Delete all rows of an application's database."""
     with app.app_context(), db.engine.begin() as connection:
-        tables = {table.name: table for table in reversed(db.metadata.sorted_tables)}
+        tables = {table.name: table for table in reversed(metadata.sorted_tables)}
         # Most are empty, and a statement for each takes longer than many a test.
         filled = connection.scalars(_filled(tuple(tables))).all()
         for name, table in tables.items():
