@@ -17,6 +17,7 @@ from cms_services.data_folder import (
     secret_keys,
 )
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
+from cms_services.database_waits import limit_waits
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.ledger.counting import Tally
@@ -43,9 +44,12 @@ from cms_services.web.status_cache import init_status_cache
 _MAX_BODY_BYTES = 1024 * 1024
 
 
-def create_app(environment: Mapping[str, str] | None = None) -> Flask:
+def create_app(
+    environment: Mapping[str, str] | None = None, *, answers_requests: bool = True
+) -> Flask:
     """The application, with the settings of an environment (default: the process's).
 
+    Where it answers no requests, but runs a command or a worker, its statements may take long.
     Raises SettingError for a setting that can't be used.
     """
     settings = load_settings(os.environ if environment is None else environment)
@@ -64,7 +68,7 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     # Below the proxies that are believed: it tells clients apart by their addresses.
     init_routing(app, settings)
     _configure_flask(app, settings)
-    _configure_database(app, settings)
+    _configure_database(app, settings, answers_requests)
     init_caller(app)
     # Before the doors, so that the request id is there when anything else runs.
     init_request_log(app)
@@ -112,12 +116,15 @@ def _configure_flask(app: Flask, settings: Settings) -> None:
         )
 
 
-def _configure_database(app: Flask, settings: Settings) -> None:
+def _configure_database(app: Flask, settings: Settings, answers_requests: bool) -> None:
     url = sqlalchemy_url(settings.effective_database_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url, settings.web_threads)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(
+        url, settings.web_threads, answers_requests=answers_requests
+    )
     db.init_app(app)
     migrate.init_app(app, db)
     app.teardown_appcontext(close_reader)
     with app.app_context():
         tune_sqlite(db.engine)
+        limit_waits(db.engine, answers_requests=answers_requests)

@@ -80,7 +80,7 @@ def main() -> None:
     from cms_services import create_app
 
     try:
-        app = create_app()
+        app = create_app(answers_requests=False)
         try:
             FlaskGroup(create_app=lambda: app, add_default_commands=False)()
         except DBAPIError as error:
