@@ -70,7 +70,11 @@ def afterwards(writers: Writers, follower: Follower, settings: dict[str, str]) -
         for each in listed(server, token, "/api/services?limit=500")
         if each["name"].startswith(f"{writers.label}-")
     }
-    assert own == {created: key for key, created in acknowledged.items()}
+    expected = {created: key for key, created in acknowledged.items()}
+    assert (own.items() - expected.items(), expected.items() - own.items()) == (set(), set()), (
+        f"doubled or unasked: {own.items() - expected.items()}; "
+        f"lost: {expected.items() - own.items()}"
+    )
     events = Counter(
         each["subject"]
         for each in listed(server, token, CREATED_EVENTS)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from tests.processes.servers import Server, eventually
 
@@ -209,11 +210,12 @@ class Follower:
 
 def listed(server: Server, token: str, path: str) -> Iterator[dict[str, Any]]:
     """Everything that a list of the API has, page by page."""
-    while path:
-        answer = server.get(path, token)
+    page = path
+    while page:
+        answer = server.get(page, token)
         yield from answer.data
-        following = json.loads(answer.body)["meta"].get("next") or ""
-        path = following[following.find("/api/") :] if following else ""
+        cursor = json.loads(answer.body)["meta"]["nextCursor"]
+        page = f"{path}&cursor={quote(cursor)}" if cursor else ""
 
 
 @contextmanager
