@@ -161,7 +161,7 @@ class MariaDB(Engine):
         return [
             str(shutil.which("mariadbd", path=path)),
             *("--no-defaults", f"--datadir={self.folder / 'data'}", f"--port={self.port}"),
-            *(f"--socket={self.folder / 's'}", f"--bind-address={self.address}"),
+            *(f"--socket={self.folder / 's'}", f"--bind-address=127.0.0.1,{self.address}"),
             # As with PostgreSQL, and a small machine is enough.
             *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=32M"),
         ]
@@ -169,12 +169,13 @@ class MariaDB(Engine):
     def answers(self) -> bool:
         try:
             connection = pymysql.connect(
-                host=self.address, port=self.port, user="root", connect_timeout=2, read_timeout=2
+                host="127.0.0.1", port=self.port, user="root", connect_timeout=2, read_timeout=2
             )
         except pymysql.err.OperationalError:
             return False
         with connection, connection.cursor() as cursor:
             cursor.execute("CREATE DATABASE IF NOT EXISTS cms")
+            cursor.execute("GRANT ALL ON *.* TO 'root'@'%'")
         return True
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.claims import Outage, afterwards, outage
+from tests.faults.claims import ANSWER_SECONDS, Outage, afterwards, outage
 from tests.faults.engines import Engine
 from tests.faults.writers import Alive, Follower, Writers, asking_whether_alive, following, writing
 from tests.processes.servers import Server
@@ -41,10 +41,14 @@ class Rig:
     follower: Follower
     alive: Alive
 
-    def ended(self, *, breaks_connections: bool = False) -> Outage:
+    def ended(
+        self, *, answered_within: float = ANSWER_SECONDS, breaks_connections: bool = False
+    ) -> Outage:
         """The fault's cause has just ended: wait until the service is back, and judge."""
         moment = time.monotonic()
-        found = outage(self.writers, moment, breaks_connections=breaks_connections)
+        found = outage(
+            self.writers, moment, answered_within, breaks_connections=breaks_connections
+        )
         self.writers.wait_for_more()
         return found
 

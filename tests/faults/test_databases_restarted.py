@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.faults.claims import SILENT_SECONDS
 from tests.faults.engines import Engine, engine
 from tests.faults.rig import OUTAGE_SECONDS, settings_of, under_load
 from tests.processes.servers import Server, serving
@@ -58,4 +59,5 @@ def test_frozen(server: Server, settings: dict[str, str], database: Engine) -> N
             time.sleep(OUTAGE_SECONDS)
         finally:
             database.thaw()
-        rig.ended()
+        rig.ended(answered_within=SILENT_SECONDS)
+        assert rig.alive.slowest <= SILENT_SECONDS

@@ -46,10 +46,9 @@ def test_a_web_process(tmp_path: Path, database: Engine) -> None:
 
 
 def test_the_first_process(tmp_path: Path, database: Engine) -> None:
-    """With the first process all others end by themselves, and a supervisor's restart serves on.
+    """What a killed first process leaves ends, and a supervisor's restart serves on at its port.
 
-    As systemd does by Restart=always: the new one begins on the same port as soon as the old one's
-    process is gone, whatever is left of its children.
+    The supervisor does what systemd does by Restart=always and KillMode=control-group.
     """
     port = str(free_port())
     settings = settings_of(tmp_path, database, PORT=port)
@@ -58,8 +57,13 @@ def test_the_first_process(tmp_path: Path, database: Engine) -> None:
         with under_load(server, settings, "master") as rig:
             server.process.kill()
             server.process.wait(10)
-            server.wait_until_all_are_gone()
+            killed = time.monotonic()
+            # As systemd does with what is left of a service.
+            server.signal_group(signal.SIGTERM)
+            # The background worker ends its jobs first.
+            server.wait_until_all_are_gone(30)
             began = time.monotonic()
+            print(f"all are gone after {began - killed:.1f} s")
             running.enter_context(serving(tmp_path / "second", **settings))
             print(f"started within {time.monotonic() - began:.1f} s")
             rig.ended(breaks_connections=True)
