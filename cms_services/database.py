@@ -150,8 +150,9 @@ def engine_options(
 ) -> dict[str, Any]:
     """How the engine connects: JSON by orjson, no values in error texts, one isolation level.
 
-    Where requests are answered no statement takes long (database_waits.py). The pool has a connection for each of so many threads that answer requests, and a few more, lest
-    one that has a request to answer waits for one that answers another.
+    Where requests are answered no statement takes long (database_waits.py). The pool has a
+    connection for each of so many threads that answer requests, and a few more, lest one that
+    has a request to answer waits for one that answers another.
     """
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),

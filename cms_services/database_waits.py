@@ -18,7 +18,8 @@ from sqlalchemy import Engine, event
 CONNECT_SECONDS = 3
 # A connection from the pool has to show that it lives within this time.
 _PING_SECONDS = 2
-# Of one statement of a request, of which none takes as long unless it waits: first the server gives it up, then we the server.
+# Of one statement of a request, of which none takes as long unless it waits: first the server gives
+# it up, then we the server.
 _STATEMENT_SECONDS = 5
 _REPLY_SECONDS = 6
 # Of a request that waits for what another transaction holds.

@@ -120,7 +120,10 @@ def _metrics_folder(settings: Settings) -> Path:
     They are written by mapping files, and on a full disk that ends the process (SIGBUS).
     """
     name = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
-    for folder in (_SHARED_MEMORY / f"cms-services-{os.getuid()}-{name}", settings.data_dir / "metrics"):
+    for folder in (
+        _SHARED_MEMORY / f"cms-services-{os.getuid()}-{name}",
+        settings.data_dir / "metrics",
+    ):
         # Numbers of processes that are gone would be added to the new ones'.
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):

@@ -38,8 +38,8 @@ def outage(
 ) -> Outage:
     """Judge what an outage was like that ended at a monotonic moment, while the load still runs.
 
-    Every refusal was a 503 with Retry-After that came within so many seconds, unless what was killed held connections
-    (`breaks_connections`), and the service is back without help.
+    Every refusal was a 503 with Retry-After that came within so many seconds, unless what was killed
+    held connections (`breaks_connections`), and the service is back without help.
     """
     recovered_after = writers.seconds_to_recover(ended)
     seen = list(writers.unknown)
@@ -68,7 +68,9 @@ def afterwards(writers: Writers, follower: Follower, settings: dict[str, str]) -
         outcome = writers.repeat(key)
         assert outcome.status == 201, outcome
         acknowledged[key] = outcome.created_id
-    for key in list(writers.acknowledged)[:: max(1, len(acknowledged) // _REPEATED_OF_ACKNOWLEDGED)]:
+    for key in list(writers.acknowledged)[
+        :: max(1, len(acknowledged) // _REPEATED_OF_ACKNOWLEDGED)
+    ]:
         _assert_repeats(writers.repeat(key), acknowledged[key])
 
     own = {
@@ -82,9 +84,7 @@ def afterwards(writers: Writers, follower: Follower, settings: dict[str, str]) -
         f"lost: {expected.items() - own.items()}"
     )
     events = Counter(
-        each["subject"]
-        for each in listed(server, token, CREATED_EVENTS)
-        if each["subject"] in own
+        each["subject"] for each in listed(server, token, CREATED_EVENTS) if each["subject"] in own
     )
     assert events == dict.fromkeys(own, 1)
     eventually(lambda: own.keys() <= follower.created, "every event was delivered", 15)
@@ -100,5 +100,3 @@ def assert_audit_verifies(settings: dict[str, str]) -> None:
     app = create_app(settings, answers_requests=False)
     result = app.test_cli_runner().invoke(args=["audit", "verify"])
     assert result.exit_code == 0, result.output
-
-

@@ -46,9 +46,7 @@ class Rig:
     ) -> Outage:
         """The fault's cause has just ended: wait until the service is back, and judge."""
         moment = time.monotonic()
-        found = outage(
-            self.writers, moment, answered_within, breaks_connections=breaks_connections
-        )
+        found = outage(self.writers, moment, answered_within, breaks_connections=breaks_connections)
         self.writers.wait_for_more()
         return found
 
@@ -57,7 +55,7 @@ class Rig:
 def under_load(
     server: Server, settings: dict[str, str], label: str, clients: int = 4
 ) -> Iterator[Rig]:
-    """A server under load, while the block runs. After it all that a fault must not change holds."""
+    """A server under load while the block runs; after it holds what no fault must change."""
     token = server.token()
     with following(server, token) as follower:
         with (

@@ -1,8 +1,8 @@
 """A database that is restarted, killed or frozen under load."""
 
-from collections.abc import Iterator
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,9 +24,7 @@ def settings(database: Engine, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.fixture(scope="module")
-def server(
-    settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def server(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving(tmp_path_factory.mktemp("server"), **settings) as running:
         yield running
 

@@ -46,7 +46,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_full_under_sqlite(tmp_path: Path, small_disk: Path) -> None:
-    """On a full disk what is read is answered, what is to be written gets 503 and is not half there.
+    """On a full disk what is read is answered; what is to be written gets 503, and is not there.
 
     When there is room again it goes on by itself, the background worker too.
     """
