@@ -38,8 +38,8 @@ def outage(
 ) -> Outage:
     """Judge what an outage was like that ended at a monotonic moment, while the load still runs.
 
-    Every refusal was a 503 with Retry-After that came within so many seconds, unless what was killed
-    held connections (`breaks_connections`), and the service is back without help.
+    Every refusal was a 503 with Retry-After that came within so many seconds, unless what was
+    killed held connections (`breaks_connections`), and the service is back without help.
     """
     recovered_after = writers.seconds_to_recover(ended)
     seen = list(writers.unknown)
