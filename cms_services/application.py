@@ -28,12 +28,9 @@ from cms_services.web.status_cache import init_status_cache
 _MAX_BODY_BYTES = 1024 * 1024
 
 
-def create_app(environment: Mapping[str, str] | None = None) -> Flask:
-    """The application, with the settings of an environment (default: the process's).
-
-    Raises SettingError for a setting that can't be used.
-    """
-    app = create_base_app(environment)
+def create_app(environment: Mapping[str, str] | None, *, answers_requests: bool) -> Flask:
+    """The application as cms_services.create_app() gives it."""
+    app = create_base_app(environment, answers_requests=answers_requests)
     settings: Settings = app.extensions["cms_services.settings"]
     app.extensions["cms_services.php_sign_ins"] = PhpSignIns(settings)
     app.extensions["cms_services.tally"] = Tally(

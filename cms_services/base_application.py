@@ -14,6 +14,7 @@ from cms_services.data_folder import (
     secret_keys,
 )
 from cms_services.database import engine_options, sqlalchemy_url, tune_sqlite
+from cms_services.database_waits import limit_waits
 from cms_services.encryption import Vault
 from cms_services.extensions import close_reader, db, migrate
 from cms_services.own_log.configuration import configure_logging
@@ -24,9 +25,12 @@ from cms_services.shipped_files import shipped_folder
 from cms_services.signing import SigningKeys
 
 
-def create_base_app(environment: Mapping[str, str] | None = None) -> Flask:
+def create_base_app(
+    environment: Mapping[str, str] | None = None, *, answers_requests: bool
+) -> Flask:
     """The application without doors, with the settings of an environment (default: the process's).
 
+    Where it answers no requests, but runs a command or a worker, its statements may take long.
     Raises SettingError for a setting that can't be used.
     """
     settings = load_settings(os.environ if environment is None else environment)
@@ -40,7 +44,7 @@ def create_base_app(environment: Mapping[str, str] | None = None) -> Flask:
     redis = SharedRedis(settings.redis_url)
     app.extensions["cms_services.revocations"] = Revocations(redis)
     app.extensions["cms_services.bell"] = Bell(redis)
-    _configure_database(app, settings)
+    _configure_database(app, settings, answers_requests)
     return app
 
 
@@ -50,12 +54,15 @@ def _vault(settings: Settings) -> Vault:
     return Vault(encryption_keys(settings), watched)
 
 
-def _configure_database(app: Flask, settings: Settings) -> None:
+def _configure_database(app: Flask, settings: Settings, answers_requests: bool) -> None:
     url = sqlalchemy_url(settings.effective_database_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(url, settings.web_threads)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(
+        url, settings.web_threads, answers_requests=answers_requests
+    )
     db.init_app(app)
     migrate.init_app(app, db)
     app.teardown_appcontext(close_reader)
     with app.app_context():
         tune_sqlite(db.engine)
+        limit_waits(db.engine, answers_requests=answers_requests)

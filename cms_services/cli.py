@@ -67,12 +67,12 @@ class _CommandLine(_LoadedLate, FlaskGroup):
     def _base(self) -> Flask:
         from cms_services.base_application import create_base_app
 
-        self.made = create_base_app()
+        self.made = create_base_app(answers_requests=False)
         return self.made
 
     def _whole(self) -> Flask:
         import_module("cms_services.tables")
-        self.made = create_app()
+        self.made = create_app(answers_requests=False)
         return self.made
 
 

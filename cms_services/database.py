@@ -31,11 +31,10 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.elements import KeyedColumnElement
 from sqlalchemy.types import TypeDecorator
 
+from cms_services.database_waits import POOL_SECONDS, connect_arguments, mariadb_session
+
 # Compares case and trailing blanks, as SQLite and PostgreSQL do.
 _MARIADB_TEXT = {"charset": "utf8mb4", "collation": "utf8mb4_nopad_bin"}
-
-# A server that swallows packets must not hold a start, or /readyz, for minutes.
-_CONNECT_SECONDS = 5
 
 # Of a process, beside those of the threads that answer requests: for streams, for counting calls,
 # and in a worker process for its jobs and checks.
@@ -146,11 +145,14 @@ def sqlite_file(url: str) -> Path | None:
     return Path(str(parsed.database))
 
 
-def engine_options(url: str, threads: int | None = None) -> dict[str, Any]:
+def engine_options(
+    url: str, threads: int | None = None, *, answers_requests: bool = False
+) -> dict[str, Any]:
     """How the engine connects: JSON by orjson, no values in error texts, one isolation level.
 
-    The pool has a connection for each of so many threads that answer requests, and a few more, lest
-    one that has a request to answer waits for one that answers another.
+    Where requests are answered no statement takes long (database_waits.py). The pool has a
+    connection for each of so many threads that answer requests, and a few more, lest one that
+    has a request to answer waits for one that answers another.
     """
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
@@ -161,9 +163,13 @@ def engine_options(url: str, threads: int | None = None) -> dict[str, Any]:
     if make_url(url).get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": 10, "isolation_level": None}
     else:
-        connect: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
-        if make_url(url).get_backend_name() == "mysql":
-            connect["init_command"] = f"SET SESSION group_concat_max_len = {_LONGEST_LIST}"
+        backend = make_url(url).get_backend_name()
+        connect = connect_arguments(backend, answers_requests=answers_requests)
+        if backend == "mysql":
+            variables = {"group_concat_max_len": _LONGEST_LIST}
+            variables |= mariadb_session(answers_requests=answers_requests)
+            told = ", ".join(f"SESSION {name} = {value}" for name, value in variables.items())
+            connect["init_command"] = f"SET {told}"
         options |= {
             "isolation_level": "READ COMMITTED",
             "pool_pre_ping": True,
@@ -172,6 +178,8 @@ def engine_options(url: str, threads: int | None = None) -> dict[str, Any]:
     is_in_memory = make_url(url).get_backend_name() == "sqlite" and sqlite_file(url) is None
     if threads is not None and not is_in_memory:
         options |= {"pool_size": threads, "max_overflow": _CONNECTIONS_BESIDE}
+        if answers_requests:
+            options["pool_timeout"] = POOL_SECONDS
     return options
 
 

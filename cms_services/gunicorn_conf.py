@@ -20,6 +20,7 @@ from cms_services.legacy.routing import longer_bodies_to_pass_on
 from cms_services.own_log.configuration import configure_logging
 from cms_services.server import (
     address_in_url,
+    forget_metrics,
     ignore_new_connections,
     raise_open_files_limit,
     refuse,
@@ -158,13 +159,14 @@ def freeze_what_is_loaded() -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Stop the background worker with the web processes."""
+    """Stop the background worker with the web processes, and leave nothing in memory."""
     _stop_worker()
     if _worker is not None:
         try:
             _worker.wait(timeout=graceful_timeout)
         except subprocess.TimeoutExpired:
             _worker.kill()
+    forget_metrics()
 
 
 def _stop_worker() -> None:

@@ -1,6 +1,7 @@
 """Starting gunicorn for `cms-services run`."""
 
 import ctypes
+import hashlib
 import logging
 import os
 import resource
@@ -11,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
@@ -25,6 +27,7 @@ from cms_services.web.headers import CAREFUL_HEADERS, CONTENT_POLICY
 log = structlog.get_logger()
 
 _MOST_OPEN_FILES = 65_536
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it is made anew, and ours alone
 
 _SO_ATTACH_FILTER = 26
 # Classic BPF for a TCP segment: let go what has SYN without ACK among its flags, keep the rest.
@@ -103,15 +106,37 @@ def require_free_address(settings: Settings) -> None:
 
 def become_gunicorn(settings: Settings) -> NoReturn:
     """Replace this process by gunicorn, which serves the app and keeps the worker beside it."""
-    metrics = settings.data_dir / "metrics"
-    # Numbers of processes that are gone would be added to the new ones'.
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(mode=0o700)
+    metrics = _metrics_folder(settings)
     # What this process has logged may wait in memory to be sent.
     logging.shutdown()
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     arguments = [sys.executable, "-m", "gunicorn", "-c", "python:cms_services.gunicorn_conf"]
     os.execve(sys.executable, [*arguments, "cms_services:create_app()"], environment)  # noqa: S606 - our own
+
+
+def _metrics_folder(settings: Settings) -> Path:
+    """An empty folder for the numbers that processes share, in memory where the system has some.
+
+    They are written by mapping files, and on a full disk that ends the process (SIGBUS).
+    """
+    name = hashlib.sha256(str(settings.data_dir.resolve()).encode()).hexdigest()[:16]
+    for folder in (
+        _SHARED_MEMORY / f"cms-services-{os.getuid()}-{name}",
+        settings.data_dir / "metrics",
+    ):
+        # Numbers of processes that are gone would be added to the new ones'.
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.mkdir(mode=0o700)
+            return folder
+    raise InstallationError(f"CMS_DATA_DIR: {settings.data_dir} can't be written to.")
+
+
+def forget_metrics() -> None:
+    """Remove the folder of _metrics_folder() from memory; the operator's own is left alone."""
+    folder = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "."))
+    if folder.parent == _SHARED_MEMORY and folder.name.startswith("cms-services-"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse(connection: socket.socket, status: int, reason: str, message: str) -> None:

@@ -104,10 +104,18 @@ class Server:
 
     def web_processes(self) -> set[int]:
         """The processes of gunicorn that answer requests."""
+        return self._children(b"gunicorn")
+
+    def workers(self) -> set[int]:
+        """The background workers that gunicorn keeps beside it: one, or none for a moment."""
+        return self._children(b"--beside")
+
+    def _children(self, said: bytes) -> set[int]:
+        """The processes that the first one has started by a command with this in it."""
         return {
             int(each.name)
             for each in _processes()
-            if _parent_of(int(each.name)) == self.process.pid and _is_gunicorn(each)
+            if _parent_of(int(each.name)) == self.process.pid and said in _command_of(each)
         }
 
     def signal_group(self, number: int) -> None:
@@ -127,11 +135,11 @@ def _processes() -> list[Path]:
     return [each for each in Path("/proc").iterdir() if each.name.isdigit()]
 
 
-def _is_gunicorn(process: Path) -> bool:
+def _command_of(process: Path) -> bytes:
     try:
-        return b"gunicorn" in (process / "cmdline").read_bytes()
+        return (process / "cmdline").read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def _session_of(pid: int) -> int | None:

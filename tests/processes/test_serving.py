@@ -43,7 +43,9 @@ def counted(server: Server, operation: str) -> float:
 
 def web_processes(server: Server) -> set[int]:
     """The web processes that have counted a request."""
-    files = (server.folder / "data" / "metrics").glob("counter_*.db")
+    variables = Path(f"/proc/{server.process.pid}/environ").read_bytes().split(b"\0")
+    folder = next(each for each in variables if each.startswith(b"PROMETHEUS_MULTIPROC_DIR="))
+    files = Path(folder.decode().partition("=")[2]).glob("counter_*.db")
     counting = {int(file.stem.removeprefix("counter_")) for file in files}
     # So do the worker and the process that started them all.
     return counting & server.web_processes()
