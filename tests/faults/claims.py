@@ -87,7 +87,7 @@ def afterwards(writers: Writers, follower: Follower, settings: dict[str, str]) -
         each["subject"] for each in listed(server, token, CREATED_EVENTS) if each["subject"] in own
     )
     assert events == dict.fromkeys(own, 1)
-    eventually(lambda: own.keys() <= follower.created, "every event was delivered", 15)
+    eventually(lambda: own.keys() <= follower.created, "every event was delivered")
     assert_audit_verifies(settings)
 
 

@@ -161,7 +161,10 @@ class MariaDB(Engine):
         return [
             str(shutil.which("mariadbd", path=path)),
             *("--no-defaults", f"--datadir={self.folder / 'data'}", f"--port={self.port}"),
-            *(f"--socket={self.folder / 's'}", f"--bind-address=127.0.0.1,{self.address}"),
+            *(
+                f"--socket={self.folder / 's'}",
+                "--bind-address=" + ",".join(dict.fromkeys(("127.0.0.1", self.address))),
+            ),
             # As with PostgreSQL, and a small machine is enough.
             *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=32M"),
         ]

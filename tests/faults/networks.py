@@ -66,5 +66,7 @@ def network() -> Iterator[Network]:
             check=False,
             stderr=subprocess.DEVNULL,
         )
-        # The links go with it.
+        # With the namespace they would go a little later, when the next one may want their names.
+        for link, _, _ in links:
+            subprocess.run(("ip", "link", "del", link), check=False, stderr=subprocess.DEVNULL)
         _ip("netns", "del", name)
