@@ -8,6 +8,7 @@ from flask.cli import FlaskGroup, with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from cms_services.commands.audit import audit_group
+from cms_services.commands.backup import backup_command, drill_command, restore_command
 from cms_services.commands.cutover import cutover_group
 from cms_services.commands.importing import import_command
 from cms_services.commands.keys import keys_group
@@ -30,6 +31,9 @@ def init_commands(app: Flask) -> None:
     app.cli.add_command(worker_command)
     app.cli.add_command(demo_command)
     app.cli.add_command(audit_group)
+    app.cli.add_command(backup_command)
+    app.cli.add_command(restore_command)
+    app.cli.add_command(drill_command)
     app.cli.add_command(import_command)
     app.cli.add_command(keys_group)
     app.cli.add_command(cutover_group)
