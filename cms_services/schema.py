@@ -126,9 +126,9 @@ def is_new() -> bool:
     return not tables or ("alembic_version" in tables and present_revision() is None)
 
 
-def upgrade_schema() -> None:
-    """Run the migrations that the database lacks."""
-    upgrade(directory=str(_MIGRATIONS))
+def upgrade_schema(revision: str = "head") -> None:
+    """Run the migrations that the database lacks, up to a revision."""
+    upgrade(directory=str(_MIGRATIONS), revision=revision)
 
 
 def knows_revision(revision: str) -> bool:

@@ -49,7 +49,8 @@ class Recipients(take.Field[tuple[str, ...]]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
         parts = [part.strip() for part in str(value).replace(",", "\n").splitlines()]
         keys = tuple(part for part in parts if part)
-        if not keys or not all(key.startswith(("age1", "ssh-ed25519 ", "ssh-rsa ")) for key in keys):
+        kinds = ("age1", "ssh-ed25519 ", "ssh-rsa ")
+        if not keys or not all(key.startswith(kinds) for key in keys):
             raise ValidationError("No public keys.")
         return keys
 

@@ -120,7 +120,9 @@ def opened_archive(path: Path, keys: Keys) -> Iterator[IO[bytes]]:
         thread.join()
 
 
-def _decrypt(file: IO[bytes], writing: int, identities: list[Any], failure: list[Exception]) -> None:
+def _decrypt(
+    file: IO[bytes], writing: int, identities: list[Any], failure: list[Exception]
+) -> None:
     import pyrage
 
     with os.fdopen(writing, "wb", buffering=_CHUNK) as pipe:

@@ -33,7 +33,9 @@ def make_backup(settings: Settings, target: Path, locks: Locks, *, without_keys:
     try:
         with unmoving_state(db.engine) as connection:
             state = schema_state(connection)
-            if revision is None or state is SchemaState.HALF_RESTORED:
+            if state is SchemaState.HALF_RESTORED:
+                raise BackupError("The database is half restored; end that first.")
+            if revision is None:
                 raise BackupError("There is nothing to back up: the database has no schema yet.")
             if state not in (SchemaState.NEWEST, SchemaState.OLDER):
                 raise BackupError(

@@ -36,7 +36,7 @@ _VERSION_TABLE = "alembic_version"
 
 
 def checked(path: Path, keys: Keys) -> tuple[Manifest, Sums]:
-    """Read all of an archive, without restoring it. Raises BackupError where it can't be relied on."""
+    """Read all of an archive, without restoring it. Raises BackupError for a damaged one."""
     require_checksum(path)
     with opened_archive(path, keys) as lines:
         manifest, sums = check(lines)
@@ -152,6 +152,9 @@ def _drop_all(engine: Engine, manifest: Manifest) -> None:
         names = ours & set(inspect(connection).get_table_names())
         present.reflect(connection, only=sorted(names), resolve_fks=False)
         present.drop_all(connection)
+        if engine.dialect.name == "postgresql":
+            # Of the index of logs, which is gone.
+            connection.execute(text("DROP FUNCTION IF EXISTS terms_vector(text)"))
 
 
 def _writing(engine: Engine) -> Any:
