@@ -156,9 +156,7 @@ def rotate_encryption_key(vault: Vault, file: KeyFile[bytes] | None) -> Rotation
     return rotation
 
 
-def unreadable_values(
-    vault: Vault, *, every: bool = False
-) -> Iterator[tuple[StoredValue, str]]:
+def unreadable_values(vault: Vault, *, every: bool = False) -> Iterator[tuple[StoredValue, str]]:
     """The values that can't be opened, each with the reason.
 
     Of other keys than the first, unless `every` one is to be looked at.
@@ -175,9 +173,7 @@ def unreadable_values(
 def count_by_key() -> dict[str, Counter[str]]:
     """For each place, how many values each key has sealed."""
     return {
-        place.name: Counter(
-            value.key_id for value in _stored_values(place, _sealed(place))
-        )
+        place.name: Counter(value.key_id for value in _stored_values(place, _sealed(place)))
         for place in PLACES
     }
 

@@ -636,12 +636,6 @@ class Settings:
         "a URL that begins with http:// or https:// (Loki), syslog:// or syslog+tcp://",
         "Where the output `external` sends: Loki's address, or a syslog server.",
     )
-
-    @property
-    def effective_public_url(self) -> str:
-        """Where people reach us, without a slash at the end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url or f"http://{host}:{self.port}"
     backup_recipients: tuple[str, ...] = _setting(
         "BACKUP_RECIPIENTS",
         Recipients(),
@@ -656,6 +650,12 @@ class Settings:
         "a text of at least 16 characters",
         "Opens backups. Default: none; the commands ask for one where there is no recipient.",
     )
+
+    @property
+    def effective_public_url(self) -> str:
+        """Where people reach us, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @property
     def effective_database_url(self) -> str:

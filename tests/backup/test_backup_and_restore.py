@@ -1,12 +1,16 @@
-"""`cms-services backup`, `restore` and `drill`: all that is stored, on and between all databases."""
+"""`cms-services backup`, `restore`, `drill`: all that is stored, on and between all databases."""
 
 import base64
 import datetime
 import gzip
 import hashlib
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +39,7 @@ from sqlalchemy import (
 from cms_services import create_app
 from cms_services.database import Moment
 from cms_services.extensions import db
-from cms_services.schema import upgrade_schema
+from cms_services.schema import is_being_restored, upgrade_schema
 from tests.conftest import QUIET
 from tests.databases import drop_server_database, fresh_server_database
 from tests.keys.stored import new_service, secrets_of
@@ -74,6 +78,7 @@ class Installations:
             settings["DATABASE_URL"] = fresh_server_database(kind, self._unique(name))
         settings["CMS_DATA_DIR"] = str(self._folder / name)
         app = create_app(QUIET | settings)
+        app.extensions["environment"] = settings
         self._made.append(app)
         return app
 
@@ -232,15 +237,11 @@ class TestOnEachDatabase:
         done(other, "restore", archive, "--identity-file", identity)
         assert rows(other) == rows(app)
         # Its processes read the keys anew when they start.
-        restarted = create_app(
-            QUIET
-            | {
-                "CMS_DATA_DIR": str(tmp_path / "cms_backup_0"),
-                "DATABASE_URL": _url_of(other),
-            }
-        )
+        restarted = create_app(QUIET | other.extensions["environment"])
         assert list(secrets_of(restarted, service).values()) == ["geheim-7"]
-        me = restarted.test_client().get("/api/auth/me", headers={"Authorization": f"Bearer {alice.token}"})
+        me = restarted.test_client().get(
+            "/api/auth/me", headers={"Authorization": f"Bearer {alice.token}"}
+        )
         assert me.status_code == 200
         assert restarted.test_client().get("/readyz").status_code == 200
         with restarted.app_context():
@@ -297,11 +298,10 @@ class TestOnEachDatabase:
         assert 50 <= counts[0] < counts[1] < counts[2]
 
     def test_a_drill_compares_all_and_notes_it(
-        self, make_app: Any, alice: Person, tmp_path: Path, identity: str
+        self, make_app: Any, new_person: Any, tmp_path: Path, identity: str
     ) -> None:
         app = make_app(CMS_DATA_DIR=str(tmp_path / "of-drill"))
-        person = Person(app.test_client(), alice.user_id, alice.email, alice.token)
-        new_service(person, API_KEY="geheim-7")
+        new_service(new_person("Dora", of=app), API_KEY="geheim-7")
         archive = backed_up(app, tmp_path / "drilled.cmsbackup")
         said = done(app, "drill", archive, "--identity-file", identity)
         assert "DIFFERS" not in said
@@ -329,20 +329,21 @@ class TestOnEachDatabase:
         installations: Installations,
         tmp_path: Path,
         identity: str,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         new_service(alice, API_KEY="geheim-7")
         archive = backed_up(app, tmp_path / "whole.cmsbackup")
         other = installations.make(database_kind)
-        process = os.fork()
-        if process == 0:
-            # What a kill at that moment leaves.
-            monkeypatch.setattr(
-                "cms_services.backup.restoring.end_restoring", lambda _: os._exit(9)
-            )
-            run(other, "restore", archive, "--identity-file", identity)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+        restore = [*_MAIN, "restore", str(archive), "--identity-file", identity]
+        environment = os.environ | QUIET | other.extensions["environment"]
+        with subprocess.Popen([sys.executable, "-c", *restore], env=environment) as process:
+            _wait_until_begun(other)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert other.test_client().get("/readyz").status_code == 503
+        # At the last moment before it would be done.
+        dying = f"{_DIE_AT_THE_END}; {_MAIN[0]}"
+        command = [sys.executable, "-c", dying, *restore[1:], "--again"]
+        assert subprocess.run(command, env=environment, check=False).returncode == 9
 
         answer = other.test_client().get("/readyz")
         assert answer.status_code == 503
@@ -357,13 +358,21 @@ class TestOnEachDatabase:
             assert not inspect(db.engine).has_table("restoring_version")
 
 
-def _url_of(app: Flask) -> str:
-    with app.app_context():
-        return db.engine.url.set(
-            drivername={"postgresql+psycopg": "postgresql", "mysql+pymysql": "mariadb"}.get(
-                db.engine.url.drivername, db.engine.url.drivername
-            )
-        ).render_as_string(hide_password=False)
+_MAIN = ["from cms_services.cli import main; main()"]
+_DIE_AT_THE_END = (
+    "import os; from cms_services.backup import restoring;"
+    " restoring.end_restoring = lambda _: os._exit(9)"
+)
+
+
+def _wait_until_begun(app: Flask) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with app.app_context(), db.engine.connect() as connection:
+            if is_being_restored(connection):
+                return
+        time.sleep(0.01)
+    pytest.fail("the restore does not begin")
 
 
 def _tables(lines: list[bytes]) -> dict[str, list[Any]]:
