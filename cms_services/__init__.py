@@ -51,6 +51,8 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     settings = load_settings(os.environ if environment is None else environment)
     app = Flask(__name__, template_folder=str(shipped_folder("templates")))
     app.extensions["cms_services.settings"] = settings
+    # For commands that need another application beside this one.
+    app.extensions["cms_services.create_app"] = create_app
     prepare_data_folder(settings)
     configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)

@@ -111,7 +111,7 @@ def opened_archive(path: Path, keys: Keys) -> Iterator[IO[bytes]]:
             target=_decrypt, args=(file, writing, identities, failure), daemon=True
         )
         thread.start()
-        with os.fdopen(reading, "rb", buffering=_CHUNK) as packed:
+        with io.BufferedReader(io.FileIO(reading), _CHUNK) as packed:
             # Looked at before unpacking: nothing comes where nothing opens it.
             if not packed.peek(1):
                 thread.join()
@@ -271,7 +271,11 @@ class _Unpacked(io.RawIOBase):
     """What was packed, as a file to read from, whose end is believed only where it was written."""
 
     def __init__(
-        self, packed: IO[bytes], path: Path, thread: threading.Thread, failure: list[Exception]
+        self,
+        packed: io.BufferedReader,
+        path: Path,
+        thread: threading.Thread,
+        failure: list[Exception],
     ) -> None:
         self._packed = packed
         self._path = path
@@ -284,7 +288,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while True:
-            source = self._unpacker.unconsumed_tail or self._packed.read1(_CHUNK)  # type: ignore[attr-defined]
+            source = self._unpacker.unconsumed_tail or self._packed.read1(_CHUNK)
             if not source:
                 self._thread.join()
                 if self._failure or not self._unpacker.eof:

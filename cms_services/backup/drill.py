@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, current_app
 
 from cms_services import clock
 from cms_services.audit.verification import Verification
@@ -89,12 +89,10 @@ def _check_audit(vault: Vault, head: str | None, findings: list[str]) -> int:
 @contextmanager
 def _application(folder: Path, database_url: str | None) -> Iterator[Flask]:
     """An application of its own, on the database for the drill."""
-    from cms_services import create_app
-
     environment = {"CMS_DATA_DIR": str(folder), "LOG_LEVEL": "warning"}
     if database_url is not None:
         environment["DATABASE_URL"] = database_url
-    app = create_app(environment)
+    app: Flask = current_app.extensions["cms_services.create_app"](environment)
     with app.app_context():
         try:
             yield app

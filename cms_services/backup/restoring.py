@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Engine,
     MetaData,
+    column,
     exists,
+    func,
     inspect,
-    literal_column,
     select,
     text,
 )
@@ -121,8 +123,7 @@ def _load_table(connection: Connection, stored: StoredTable, rows: Iterable[byte
 
 def _move_sequences(connection: Connection, stored: StoredTable) -> None:
     """Let PostgreSQL number the next rows behind those that have numbers already."""
-    preparer = connection.dialect.identifier_preparer
-    table = preparer.quote(stored.name)
+    table = connection.dialect.identifier_preparer.quote(stored.name)
     for name in stored.key:
         if stored.columns[name] != "integer":
             continue
@@ -131,12 +132,12 @@ def _move_sequences(connection: Connection, stored: StoredTable) -> None:
             {"table": table, "column": name},
         )
         if sequence is not None:
-            last = select(literal_column(f"max({preparer.quote(name)})")).select_from(
-                named_table(stored.name)
+            last = connection.scalar(
+                select(func.max(column(name, BigInteger))).select_from(named_table(stored.name))
             )
             connection.execute(
                 text("SELECT setval(:sequence, :next, false)"),
-                {"sequence": sequence, "next": (connection.scalar(last) or 0) + 1},
+                {"sequence": sequence, "next": (last or 0) + 1},
             )
 
 
