@@ -111,13 +111,16 @@ def opened_archive(path: Path, keys: Keys) -> Iterator[IO[bytes]]:
             target=_decrypt, args=(file, writing, identities, failure), daemon=True
         )
         thread.start()
-        with io.BufferedReader(io.FileIO(reading), _CHUNK) as packed:
-            # Looked at before unpacking: nothing comes where nothing opens it.
-            if not packed.peek(1):
-                thread.join()
-                raise _unreadable(path, failure)
-            yield io.BufferedReader(_Unpacked(packed, path, thread, failure), _CHUNK)
-        thread.join()
+        try:
+            with io.BufferedReader(io.FileIO(reading), _CHUNK) as packed:
+                # Looked at before unpacking: nothing comes where nothing opens it.
+                if not packed.peek(1):
+                    thread.join()
+                    raise _unreadable(path, failure)
+                yield io.BufferedReader(_Unpacked(packed, path, thread, failure), _CHUNK)
+        finally:
+            # It ends where nobody reads any more, and needs the file until then.
+            thread.join()
 
 
 def _decrypt(
@@ -272,7 +275,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(
         self,
-        packed: io.BufferedReader,
+        packed: "io.BufferedReader[io.FileIO]",
         path: Path,
         thread: threading.Thread,
         failure: list[Exception],
