@@ -1,5 +1,6 @@
 """Making a backup of the installation, and telling the files of several apart."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cms_services.encryption import current_vault
 from cms_services.extensions import db
 from cms_services.schema import SchemaState, present_revision, schema_state
 from cms_services.settings import Settings
+
+_DRAFT_SECONDS = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,14 @@ def newest_in(folder: Path) -> Path:
 
 
 def remove_older(folder: Path, keep: int) -> list[Path]:
-    """Delete all backups of a folder but the newest, of so many. Returns what is deleted."""
-    older = _backups(folder)[:-keep]
+    """Delete all backups of a folder but the newest, of so many. Returns what is deleted.
+
+    And what backups that were killed have left, when it is a day old.
+    """
+    yesterday = time.time() - _DRAFT_SECONDS
+    drafts = folder.glob(f".cms-services-*{SUFFIX}.*")
+    older = [path for path in drafts if path.stat().st_mtime < yesterday]
+    older += _backups(folder)[:-keep]
     for path in older:
         path.unlink(missing_ok=True)
         checksum_file(path).unlink(missing_ok=True)

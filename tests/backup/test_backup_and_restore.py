@@ -487,6 +487,9 @@ class TestRefusals:
             (backups / name).touch()
             (backups / f"{name}.sha256").touch()
         (backups / "other").touch()
+        killed = backups / ".cms-services-20260101T000000Z.cmsbackup.1.abcd"
+        killed.touch()
+        os.utime(killed, (0, 0))
         done(app, "backup", backups, "--recipient", RECIPIENT, "--keep", 2)
         names = [path.name for path in sorted(backups.iterdir())]
         assert len(names) == 5
