@@ -37,6 +37,8 @@ def create_base_app(
     app = Flask("cms_services", template_folder=str(shipped_folder("templates")))
     app.cli = AppCommands(app.name)
     app.extensions["cms_services.settings"] = settings
+    # For commands that need another application beside this one.
+    app.extensions["cms_services.create_base_app"] = create_base_app
     prepare_data_folder(settings)
     configure_logging(settings)
     app.extensions["cms_services.vault"] = _vault(settings)

@@ -12,15 +12,18 @@ from cms_services import create_app
 # Where each command is.
 _PLACES = {
     "audit": "cms_services.commands.audit:audit_group",
+    "backup": "cms_services.commands.backup:backup_command",
     "cutover": "cms_services.commands.cutover:cutover_group",
     "db": "flask_migrate.cli:db",
     "demo": "cms_services.commands.serving:demo_command",
+    "drill": "cms_services.commands.backup:drill_command",
     "doctor": "cms_services.commands.doctor:doctor_command",
     "import": "cms_services.commands.importing:import_command",
     "keys": "cms_services.commands.keys:keys_group",
     "legacy": "cms_services.commands.legacy:legacy_group",
     "parity": "cms_services.commands.parity:parity_group",
     "permissions": "cms_services.commands.permissions:permissions_command",
+    "restore": "cms_services.commands.backup:restore_command",
     "run": "cms_services.commands.serving:run_command",
     "worker": "cms_services.commands.serving:worker_command",
 }

@@ -3,7 +3,7 @@
 import base64
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -76,6 +76,12 @@ def add_key(file: KeyFile[T], instead_of: T) -> bool:
     """
     with _told_as_settings(file):
         return file.add_first(instead_of)
+
+
+def put_keys_first(file: KeyFile[T], lines: Sequence[str]) -> None:
+    """Put keys, as a file has them, before those that it has. Raises SettingError."""
+    with _told_as_settings(file):
+        file.put_first(lines)
 
 
 def _signing_key(line: str) -> str:

@@ -40,6 +40,11 @@ def prepare_database(settings: Settings) -> None:
     if is_new() or (is_older and sqlite_file(settings.effective_database_url)):
         upgrade_schema()
         state = present_state()
+    if state is SchemaState.HALF_RESTORED:
+        raise InstallationError(
+            "A restore into this database has not ended. Begin it anew: cms-services restore "
+            "--again ARCHIVE"
+        )
     if state is SchemaState.TOO_NEW:
         raise InstallationError("The database has the schema of a newer version; start that one.")
     if not state.can_be_served:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -63,6 +63,17 @@ class KeyFile(Generic[T]):
             self._write([*lines, new])
             self._write([new, *lines])
         return True
+
+    def put_first(self, lines: Sequence[str]) -> None:
+        """Put keys before those that there are, of which none goes.
+
+        Raises OSError, or ValueError for a damaged file or for what is no key.
+        """
+        for line in lines:
+            self._parse(line)
+        self.keys()
+        with self._locked():
+            self._write([*lines, *(line for line in self._lines() if line not in lines)])
 
     def _lines(self) -> list[str]:
         lines = [line.strip() for line in self.path.read_text(encoding="ascii").splitlines()]

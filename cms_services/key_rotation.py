@@ -156,10 +156,14 @@ def rotate_encryption_key(vault: Vault, file: KeyFile[bytes] | None) -> Rotation
     return rotation
 
 
-def unreadable_values(vault: Vault) -> Iterator[tuple[StoredValue, str]]:
-    """The values of other keys than the first that can't be opened, each with the reason."""
+def unreadable_values(vault: Vault, *, every: bool = False) -> Iterator[tuple[StoredValue, str]]:
+    """The values that can't be opened, each with the reason.
+
+    Of other keys than the first, unless `every` one is to be looked at.
+    """
     for place in PLACES:
-        for value in _stored_values(place, _sealed_by_others(place, vault)):
+        looked_at = _sealed(place) if every else _sealed_by_others(place, vault)
+        for value in _stored_values(place, looked_at):
             try:
                 vault.open(value.sealed, place.context(value.row[0], value.field))
             except ServiceConfigError as error:
@@ -169,9 +173,7 @@ def unreadable_values(vault: Vault) -> Iterator[tuple[StoredValue, str]]:
 def count_by_key() -> dict[str, Counter[str]]:
     """For each place, how many values each key has sealed."""
     return {
-        place.name: Counter(
-            value.key_id for value in _stored_values(place, place.text.like(f"%{SEALED_PREFIX}%"))
-        )
+        place.name: Counter(value.key_id for value in _stored_values(place, _sealed(place)))
         for place in PLACES
     }
 
@@ -182,6 +184,11 @@ def count_audit_entries_by_key() -> Counter[str]:
     counts = {key_id: count for key_id, count in db.session.execute(query) if key_id is not None}
     db.session.rollback()
     return Counter(counts)
+
+
+def _sealed(place: Place) -> ColumnElement[bool]:
+    """Finds every row with a value, and hardly another."""
+    return place.text.like(f"%{SEALED_PREFIX}%")
 
 
 def _sealed_by_others(place: Place, vault: Vault) -> ColumnElement[bool]:

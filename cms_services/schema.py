@@ -10,8 +10,22 @@ from pathlib import Path
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from flask import current_app
 from flask_migrate import upgrade
-from sqlalchemy import Connection, Integer, Table, delete, insert, inspect, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +36,18 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision that brought the table below. Those before it said nothing of whose code can run.
 _FIRST_THAT_DECLARES = "0011"
 _DECLARATION = "oldest_compatible_revision"
+# Stands where the revision does while a backup is being restored, so that no version of ours takes
+# the database for one that it could serve or migrate.
+_RESTORING = "restoring"
+# Where Alembic keeps the revision meanwhile.
+RESTORING_VERSIONS = "restoring_version"
+# Alembic's own table, as it makes it.
+_VERSIONS = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 class SchemaCompatibility(Model):
@@ -42,6 +68,8 @@ class SchemaState(Enum):
     # A later version's migrations have been run, and ours can go on.
     NEWER_BUT_COMPATIBLE = auto()
     TOO_NEW = auto()
+    # A restore has begun, and not ended.
+    HALF_RESTORED = auto()
 
     @property
     def can_be_served(self) -> bool:
@@ -61,6 +89,8 @@ def newest_revision() -> str | None:
 def schema_state(connection: Connection) -> SchemaState:
     """What the schema that a connection leads to is to this version of the application."""
     present = MigrationContext.configure(connection).get_current_revision()
+    if present == _RESTORING:
+        return SchemaState.HALF_RESTORED
     if present == newest_revision():
         return SchemaState.NEWEST
     if present is None or present in _known_revisions():
@@ -96,9 +126,47 @@ def is_new() -> bool:
     return not tables or ("alembic_version" in tables and present_revision() is None)
 
 
-def upgrade_schema() -> None:
-    """Run the migrations that the database lacks."""
-    upgrade(directory=str(_MIGRATIONS))
+def upgrade_schema(revision: str = "head") -> None:
+    """Run the migrations that the database lacks, up to a revision."""
+    upgrade(directory=str(_MIGRATIONS), revision=revision)
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this version of the application has the migration to a revision."""
+    return revision in _known_revisions()
+
+
+def is_being_restored(connection: Connection) -> bool:
+    """Whether a restore into a database has begun and not ended."""
+    return MigrationContext.configure(connection).get_current_revision() == _RESTORING
+
+
+def begin_restoring(connection: Connection) -> None:
+    """Let nothing serve or migrate a database until end_restoring()."""
+    _put_revision(connection, _RESTORING)
+
+
+def upgrade_restored(revision: str) -> None:
+    """Run the migrations up to a revision, in a database that is being restored."""
+    arguments = current_app.extensions["migrate"].configure_args
+    arguments["version_table"] = RESTORING_VERSIONS
+    try:
+        upgrade(directory=str(_MIGRATIONS), revision=revision)
+    finally:
+        del arguments["version_table"]
+
+
+def end_restoring(connection: Connection) -> None:
+    """Let a database be served again that is restored, and has the newest schema."""
+    connection.execute(text(f"DROP TABLE {RESTORING_VERSIONS}"))
+    _put_revision(connection, str(newest_revision()))
+
+
+def _put_revision(connection: Connection, revision: str) -> None:
+    if not inspect(connection).has_table(_VERSIONS.name):
+        _VERSIONS.create(connection)
+    connection.execute(delete(_VERSIONS))
+    connection.execute(insert(_VERSIONS).values(version_num=revision))
 
 
 def oldest_compatible(scripts: ScriptDirectory, revision: str) -> str | None:

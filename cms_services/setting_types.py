@@ -43,6 +43,18 @@ class Origins(CommaList):
         return [_origin(part) for part in super()._deserialize(value, *args, **kwargs)]
 
 
+class Recipients(take.Field[tuple[str, ...]]):
+    """Public keys of age or SSH, one a line or separated by commas."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        parts = [part.strip() for part in str(value).replace(",", "\n").splitlines()]
+        keys = tuple(part for part in parts if part)
+        kinds = ("age1", "ssh-ed25519 ", "ssh-rsa ")
+        if not keys or not all(key.startswith(kinds) for key in keys):
+            raise ValidationError("No public keys.")
+        return keys
+
+
 class SiteUrl(take.Field[str]):
     """The URL of a whole site: an origin, perhaps with a slash behind it."""
 

@@ -28,6 +28,7 @@ from cms_services.setting_types import (
     Networks,
     Origins,
     RateLimits,
+    Recipients,
     Secrets,
     SessionFiles,
     SessionPlace,
@@ -634,6 +635,20 @@ class Settings:
         None,
         "a URL that begins with http:// or https:// (Loki), syslog:// or syslog+tcp://",
         "Where the output `external` sends: Loki's address, or a syslog server.",
+    )
+    backup_recipients: tuple[str, ...] = _setting(
+        "BACKUP_RECIPIENTS",
+        Recipients(),
+        (),
+        "public keys such as age1... or ssh-ed25519 AAAA..., one a line or separated by commas",
+        "Whose identities open backups, so that this machine needs no secret. Default: none.",
+    )
+    backup_passphrase: str | None = _setting(
+        "BACKUP_PASSPHRASE",
+        take.String(validate=Length(LEAST_SECRET_LENGTH)),
+        None,
+        "a text of at least 16 characters",
+        "Opens backups. Default: none; the commands ask for one where there is no recipient.",
     )
 
     @property

@@ -399,6 +399,8 @@ BAD: dict[str, list[str]] = {
     "LOG_FILE_SIZE_MB": ["0", "10001", "1GB"],
     "LOG_FILE_COUNT": ["0", "1001", "few"],
     "LOG_EXTERNAL_URL": ["loki:3100", "ftp://loki", "syslog://", "syslog://host:port"],
+    "BACKUP_RECIPIENTS": [",", "AGE-SECRET-KEY-1X", "ssh-dss AAAA", "age1x,nobody"],
+    "BACKUP_PASSPHRASE": ["fifteen letters"],
     # Judged when the first admin is made; see below.
     "CMS_ADMIN_PASSWORD": [],
 }
@@ -478,6 +480,8 @@ GOOD = {
     "LOG_FILE_SIZE_MB": "2",
     "LOG_FILE_COUNT": "3",
     "LOG_EXTERNAL_URL": "http://loki:3100",
+    "BACKUP_RECIPIENTS": "ssh-ed25519 AAAAC3Nz backup@example.com",
+    "BACKUP_PASSPHRASE": "correct horse battery staple",
 }
 
 # What a setting takes beside it, if it takes it at all.

@@ -86,6 +86,8 @@ def _database() -> str:
         db.session.rollback()
     if state is SchemaState.TOO_NEW:
         return "schema is of a newer version, which has to be started instead of this one"
+    if state is SchemaState.HALF_RESTORED:
+        return "is being restored, or a restore was interrupted"
     if not state.can_be_served:
         return "schema is not up to date; run: cms-services db upgrade"
     return "ready"

@@ -1,0 +1,1 @@
+"""Backups: everything that is stored in one encrypted file, and back from it, on any database."""
