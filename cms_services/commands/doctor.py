@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from cms_services.doctor.checks import Level, diagnose
+from cms_services.doctor.checks import diagnose
+from cms_services.doctor.findings import Level
 
 
 @click.command("doctor")

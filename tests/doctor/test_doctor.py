@@ -7,6 +7,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from cms_services.commands.doctor import doctor_command
+from cms_services.doctor.checks import CHECKS
 
 
 def _told(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
@@ -55,3 +56,24 @@ def test_looking_makes_no_database(tmp_path: Path) -> None:
     assert code == 2
     assert _failures(findings, "database")
     assert not list(tmp_path.iterdir())
+
+
+def test_bad_data_folder_leads_to_no_other_one(tmp_path: Path) -> None:
+    code, findings = _told(CMS_DATA_DIR="relative/\0", REDIS_URL="http://:hidden@127.0.0.1:1")
+    assert code == 2
+    assert "hidden" not in json.dumps(findings)
+    assert all(each["check"] != "redis" or each["mend"] for each in findings)
+
+
+def test_password_of_the_database_is_never_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    for url in ("postgresql://me:hidden@127.0.0.1:1/none", "mysql://me:hidden@127.0.0.1:1/none"):
+        _, findings = _told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=url)
+        (seen,) = _failures(findings, "database")
+        assert "127.0.0.1:1" in seen
+        assert "hidden" not in json.dumps(findings)
+
+
+def test_every_check_has_a_line_in_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+    assert [name for name in ("settings", *CHECKS) if f"| {name} |" not in page] == []
