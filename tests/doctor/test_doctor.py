@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
+from flask import Flask
+from sqlalchemy import delete, text
 
 from cms_services.commands.doctor import doctor_command
 from cms_services.doctor.checks import CHECKS
+from cms_services.extensions import db
+from cms_services.schema import SchemaCompatibility
 
 
 def _told(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
@@ -58,11 +63,32 @@ def test_looking_makes_no_database(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_data_folder_leads_to_no_other_one(tmp_path: Path) -> None:
-    code, findings = _told(CMS_DATA_DIR="relative/\0", REDIS_URL="http://:hidden@127.0.0.1:1")
+def test_bad_setting_leads_to_no_look_at_its_default() -> None:
+    code, findings = _told(
+        CMS_DATA_DIR="~nobody-of-this-name/data", REDIS_URL="redis://:hidden@127.0.0.1:none"
+    )
     assert code == 2
+    unseen = {each["check"] for each in findings if each["seen"] == "was not looked at"}
+    assert unseen == {"data folder", "disk", "database", "redis"}
     assert "hidden" not in json.dumps(findings)
-    assert all(each["check"] != "redis" or each["mend"] for each in findings)
+
+
+@pytest.mark.parametrize(
+    ("revision", "oldest", "level"),
+    [("0001", "0001", "failure"), ("9999", "0011", "warning"), ("9999", "9998", "failure")],
+)
+def test_schema_of_another_version_is_told(
+    app: Flask, database_url: str, tmp_path: Path, revision: str, oldest: str, level: str
+) -> None:
+    tmp_path.chmod(0o700)
+    with app.app_context():
+        db.session.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+        db.session.execute(delete(SchemaCompatibility))
+        db.session.add(SchemaCompatibility(oldest_revision=oldest))
+        db.session.commit()
+    _, findings = _told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)
+    (told,) = [each for each in findings if each["seen"].startswith("the schema")]
+    assert (told["level"], bool(told["mend"])) == (level, True)
 
 
 def test_password_of_the_database_is_never_told(tmp_path: Path) -> None:
