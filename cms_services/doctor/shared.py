@@ -1,6 +1,8 @@
 """What the doctor looks at in Redis."""
 
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cms_services.doctor.findings import Level, Seen, skew
 from cms_services.settings import Settings
@@ -19,6 +21,7 @@ def redis(settings: Settings) -> Seen:
             settings.redis_url,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         )
     except ValueError:
         # Its text may hold the password.

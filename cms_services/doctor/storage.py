@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -15,6 +15,7 @@ from cms_services.schema import SchemaState, schema_state
 from cms_services.settings import Settings
 
 _SLOW_SECONDS = 0.1
+_TIMEOUT_SECONDS = 3
 
 # Settings of the servers with which an acknowledged write may be lost, and what they should be.
 _DURABLE = {
@@ -59,7 +60,14 @@ def database(settings: Settings) -> Seen:
 @contextmanager
 def _connected(settings: Settings) -> Iterator[Connection]:
     url = settings.effective_database_url
-    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, **engine_options(url))
+    options = engine_options(url)
+    kind = make_url(url).get_backend_name()
+    if kind != "sqlite":
+        options["connect_args"]["connect_timeout"] = _TIMEOUT_SECONDS
+    if kind == "mysql":
+        # A server that takes the connection and says nothing would be waited for without end.
+        options["connect_args"]["read_timeout"] = _TIMEOUT_SECONDS
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, **options)
     try:
         with engine.connect() as connection:
             yield connection
