@@ -7,15 +7,17 @@ from dataclasses import asdict
 
 import click
 
-from cms_services.doctor.checks import Level, diagnose
+from cms_services.doctor.checks import diagnose
+from cms_services.doctor.findings import Level
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON array.")
 @click.option("--strict", is_flag=True, help="End with 1 where there are warnings only.")
-def doctor_command(as_json: bool, strict: bool) -> None:
+@click.option("--url", help="Ask this address too, as clients do: https://cms.example.com")
+def doctor_command(as_json: bool, strict: bool, url: str | None) -> None:
     """Look at the installation. Ends with 2 where something fails; changes nothing."""
-    findings = list(diagnose(os.environ))
+    findings = list(diagnose(os.environ, url))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
