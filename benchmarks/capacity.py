@@ -23,7 +23,6 @@ from sqlalchemy import create_engine, text
 from benchmarks.load.installation import server_processes
 from cms_services.database import engine_options, sqlalchemy_url
 from tests.databases import drop_made_databases
-from tests.local_servers import free_port
 from tests.processes.servers import EMAIL, PASSWORD, start
 from tests.upgrading.nodes import Node, installation
 
@@ -81,7 +80,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             with (
-                Node(place / "node", free_port(), shared).running() as server,
+                Node(place / "node", shared).running() as server,
                 start(place / "worker", "worker", **shared) as worker,
             ):
                 [web] = server.web_processes()

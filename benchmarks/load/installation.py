@@ -10,7 +10,6 @@ import psutil
 
 from tests.databases import drop_made_databases
 from tests.deploy.real_nginx import CMS, Nginx, nginx_before
-from tests.local_servers import free_port
 from tests.processes.servers import eventually, start
 from tests.upgrading.nodes import Node, installation
 
@@ -38,18 +37,19 @@ def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation
         **settings,
     }
     processes: dict[str, int] = {}
-    ports = [free_port() for _ in range(_NODES)]
+    nodes = [Node(folder / f"node{number}", shared) for number in range(1, _NODES + 1)]
     try:
         with ExitStack() as stack:
             # One after the other: the first one makes the schema.
-            for number, port in enumerate(ports, 1):
-                node = Node(folder / f"node{number}", port, shared)
+            for number, node in enumerate(nodes, 1):
                 processes[f"node {number}"] = stack.enter_context(node.running()).process.pid
             for number in range(1, _WORKERS + 1):
                 place = folder / f"worker{number}"
                 worker = stack.enter_context(start(place, "worker", **shared))
                 processes[f"worker {number}"] = worker.process.pid
-            nginx = stack.enter_context(nginx_before(ports, folder / "nginx"))
+            nginx = stack.enter_context(
+                nginx_before([node.port for node in nodes], folder / "nginx")
+            )
             processes["nginx"] = int((folder / "nginx" / "nginx.pid").read_text())
             eventually(lambda: nginx.ask("GET", "/api/services/types").status < 500, "all answers")
             processes |= server_processes(kind)

@@ -21,7 +21,7 @@ from tests.consistency.clients import World, run_clients
 from tests.consistency.history import Call, Entry, Event, History, Thing
 from tests.consistency.model import violations
 from tests.databases import DATABASES
-from tests.processes.servers import Server, free_port
+from tests.processes.servers import Server
 from tests.upgrading.nodes import Node, installation
 
 SECONDS = float(os.environ.get("CONSISTENCY_SECONDS", "8"))
@@ -67,7 +67,7 @@ def nodes(
         settings["DATABASE_URL"] = f"sqlite:///{folder}/shared.sqlite3"
     with ExitStack() as running:
         servers = [
-            running.enter_context(Node(folder / name, free_port(), settings).running())
+            running.enter_context(Node(folder / name, settings).running())
             for name in ("a" if request.param == "sqlite" else "ab")
         ]
         yield Nodes(servers, settings, servers[0].token())

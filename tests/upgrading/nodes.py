@@ -1,13 +1,12 @@
 """Several nodes of one installation, which share a database, its keys and Redis."""
 
 import base64
-import random
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.databases import fresh_server_database, need_redis
+from tests.local_servers import free_port
 from tests.processes.servers import Server, serving
 
 # Longer than a proxy keeps an idle connection (balancer.py).
@@ -29,25 +28,12 @@ def installation(kind: str, worker_id: str, name: str) -> dict[str, str]:
     }
 
 
-def lasting_port() -> int:
-    """A free port that the system gives to nobody else while a node is away for a moment.
-
-    It is below those of outgoing connections and of free_port().
-    """
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 class Node:
     """A node that is stopped and started again, on the same port and with the same data."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self._folder = folder
-        self.port = lasting_port()
+        self.port = free_port()
         self._settings = settings | {"PORT": str(self.port)}
         self._starts = 0
 
