@@ -156,6 +156,7 @@ class Follower:
         self._token = token
         self._stop = threading.Event()
         self._last_id: str | None = None
+        self._coming_id: str | None = None
         self.created: set[str] = set()
         self._is_there = threading.Event()
         self._thread = threading.Thread(target=self._follow)
@@ -176,7 +177,7 @@ class Follower:
                 self._read_stream()
 
     def _read_stream(self) -> None:
-        connection = http.client.HTTPConnection(self._server.host, self._server.port, timeout=3)
+        connection = http.client.HTTPConnection(self._server.host, self._server.port, timeout=10)
         headers = {"Authorization": f"Bearer {self._token}"}
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
@@ -197,7 +198,10 @@ class Follower:
     def _take(self, line: str) -> None:
         name, _, value = line.partition(": ")
         if name == "id":
-            self._last_id = value
+            self._coming_id = value
+        elif not line:
+            # An event counts once it is whole: what broke off before is told again.
+            self._last_id = self._coming_id
         elif name == "event" and value == "reset":
             self.created |= {
                 each["subject"] for each in listed(self._server, self._token, CREATED_EVENTS)
