@@ -412,15 +412,15 @@ CLIENTS: dict[str, set[str]] = {
     "smtplib": {"mail/delivery.py"},
     "redis": {
         *("api/status.py", "revocations.py", "shared_redis.py", "web/limits.py"),
-        "php/session_stores.py",
+        *("php/session_stores.py", "setting_types.py", "doctor/shared.py"),
     },
     # Each gets a relay, or an address, that the policy permitted.
-    "psycopg": {"monitoring/probes/database_checks.py"},
+    "psycopg": {"database_waits.py", "monitoring/probes/database_checks.py"},
     "pymysql": {"monitoring/probes/database_checks.py"},
     "dns": {"monitoring/probes/dns_checks.py"},
     "pymongo": set(),
     "urllib.request": set(),
-    "http.client": {"legacy/passing_on.py", "own_log/senders.py"},
+    "http.client": {"doctor/address.py", "legacy/passing_on.py", "own_log/senders.py"},
     "requests": set(),
     "httpx": set(),
     "urllib3": set(),
