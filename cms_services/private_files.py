@@ -14,7 +14,7 @@ def published(path: Path) -> Iterator[Path]:
         yield draft
         with suppress(FileExistsError):
             os.link(draft, path)
-        _make_durable(path.parent)
+        make_durable(path.parent)
 
 
 def write_draft(draft: Path, text: str) -> None:
@@ -31,7 +31,7 @@ def replace_file(path: Path, text: str) -> None:
         write_draft(draft, text)
         give_to_owner_of(path, draft)
         draft.replace(path)
-        _make_durable(path.parent)
+        make_durable(path.parent)
 
 
 def give_to_owner_of(path: Path, other: Path) -> None:
@@ -51,7 +51,7 @@ def _draft_of(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _make_durable(folder: Path) -> None:
+def make_durable(folder: Path) -> None:
     """Let the names in a folder survive a loss of power."""
     opened = os.open(folder, os.O_RDONLY)
     try:

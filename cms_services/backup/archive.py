@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cms_services.installation import InstallationError
+from cms_services.private_files import make_durable
 
 _CHUNK = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
@@ -75,7 +76,7 @@ def write_archive(path: Path, lines: Iterable[bytes], locks: Locks) -> int:
             os.fsync(file.fileno())
         _write_checksum(path, hashed.sha256.hexdigest())
         draft.replace(path)
-        _make_durable(path.parent)
+        make_durable(path.parent)
     finally:
         draft.unlink(missing_ok=True)
     return hashed.size
@@ -323,12 +324,3 @@ def _write_checksum(path: Path, digest: str) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _make_durable(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            os.fsync(opened)
-    finally:
-        os.close(opened)
