@@ -5,14 +5,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect
 
 from cms_services import create_app
 from cms_services.accounts.models import User
@@ -20,9 +18,9 @@ from cms_services.accounts.sign_in import check_password
 from cms_services.data_folder import encryption_keys, prepare_data_folder, secret_keys
 from cms_services.extensions import db
 from cms_services.installation import InstallationError, ensure_admin, prepare_database
-from cms_services.schema import newest_revision
 from cms_services.settings import SettingError, current_settings, load_settings
 from tests.conftest import MakeApp
+from tests.schema_versions import schema_said_to_be
 
 SECRET = "geheim-7"
 
@@ -154,7 +152,7 @@ class TestTheDatabaseUrl:
 class TestTheSchemaAtTheStart:
     def test_a_newer_one_is_refused(self, app: Flask) -> None:
         newer = pytest.raises(InstallationError, match="newer version")
-        with app.app_context(), revision("9999"), newer:
+        with app.app_context(), schema_said_to_be("9999", "9998"), newer:
             prepare_database(current_settings())
 
     def test_tables_of_another_application_are_left_alone(self, tmp_path: Path) -> None:
@@ -194,19 +192,6 @@ class TestTheFirstAdmin:
                 ensure_admin(current_settings())
             db.session.rollback()
             assert db.session.query(User).count() == 0
-
-
-@contextmanager
-def revision(number: str) -> Iterator[None]:
-    """The database says of itself that it has the schema of this revision."""
-    set_revision = text("UPDATE alembic_version SET version_num = :number")
-    with db.engine.begin() as connection:
-        connection.execute(set_revision, {"number": number})
-    try:
-        yield
-    finally:
-        with db.engine.begin() as connection:
-            connection.execute(set_revision, {"number": newest_revision()})
 
 
 _MAKE_KEY = """

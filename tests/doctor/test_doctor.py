@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from flask import Flask
-from sqlalchemy import delete, text
 
 from cms_services.commands.doctor import doctor_command
 from cms_services.doctor.checks import CHECKS
-from cms_services.extensions import db
-from cms_services.schema import SchemaCompatibility
 from tests.local_servers import listening
 from tests.processes.servers import serving
+from tests.schema_versions import schema_said_to_be
 
 
 def _told(*arguments: str, **environment: str) -> tuple[int, list[dict[str, Any]]]:
@@ -84,12 +82,8 @@ def test_schema_of_another_version_is_told(
     app: Flask, database_url: str, tmp_path: Path, revision: str, oldest: str, level: str
 ) -> None:
     tmp_path.chmod(0o700)
-    with app.app_context():
-        db.session.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
-        db.session.execute(delete(SchemaCompatibility))
-        db.session.add(SchemaCompatibility(oldest_revision=oldest))
-        db.session.commit()
-    _, findings = _told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)
+    with app.app_context(), schema_said_to_be(revision, oldest):
+        _, findings = _told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=database_url)
     (told,) = [each for each in findings if each["seen"].startswith("the schema")]
     assert (told["level"], bool(told["mend"])) == (level, True)
 
