@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,19 +16,21 @@ _PAUSE_SECONDS = 0.04
 
 
 class Load:
-    """Threads that call one port each on a kept connection. What they send can't be sent twice."""
+    """Threads that call by kept connections. What they send can't be sent twice.
 
-    def __init__(self, ports: list[int], token: str) -> None:
+    They ask before each request which ports there are, and each takes one of them.
+    """
+
+    def __init__(self, ports: Callable[[], Sequence[int]], token: str, name: str) -> None:
+        self._ports = ports
         self._token = token
+        self._name = name
         self._stop = threading.Event()
         self.created: list[str] = []
         self.failures: list[str] = []
         self.answers: Counter[str] = Counter()
         self.slowest = 0.0
-        self._threads = [
-            threading.Thread(target=self._call_on, args=(ports[n % len(ports)], n))
-            for n in range(_CLIENTS)
-        ]
+        self._threads = [threading.Thread(target=self._call_as, args=(n,)) for n in range(_CLIENTS)]
 
     def begin(self) -> None:
         for thread in self._threads:
@@ -45,23 +47,35 @@ class Load:
         before = len(self.created)
         eventually(lambda: len(self.created) >= before + number, "more services are created")
 
-    def _call_on(self, port: int, client: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def _call_as(self, client: int) -> None:
+        kept: dict[int, http.client.HTTPConnection] = {}
         number = 0
+
+        def call(method: str, path: str, body: Any = None) -> Any:
+            ports = self._ports()
+            port = ports[client % len(ports)]
+            for gone in kept.keys() - ports:
+                kept.pop(gone).close()
+            if port not in kept:
+                kept[port] = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            return self._call(kept[port], method, path, body)
+
         while not self._stop.wait(_PAUSE_SECONDS):
             number += 1
             by_php = number % 2 == 0
-            fields = {"name": f"load-{client}-{number}", "type": "api", "project": f"of-{client}"}
+            project = f"{self._name}-{client}"
+            fields = {"name": f"{project}-{number}", "type": "api", "project": project}
             path = "/services.php?createService=1" if by_php else "/api/services"
-            made = self._call(connection, "POST", path, fields)
+            made = call("POST", path, fields)
             if made is None:
                 continue
             self.created.append(made["name"])
             one = f"/api/services/{made['id']}"
-            self._call(connection, "PATCH", one, {"description": "changed"})
-            self._call(connection, "GET", one)
-            self._call(connection, "GET", f"/services.php?getService=1&serviceId={made['id']}")
-        connection.close()
+            call("PATCH", one, {"description": "changed"})
+            call("GET", one)
+            call("GET", f"/services.php?getService=1&serviceId={made['id']}")
+        for connection in kept.values():
+            connection.close()
 
     def _call(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: Any = None
@@ -87,9 +101,9 @@ class Load:
 
 
 @contextmanager
-def load_on(ports: list[int], token: str) -> Iterator[Load]:
-    """Clients that call while the block runs, spread over some ports."""
-    load = Load(ports, token)
+def load_on(ports: Callable[[], Sequence[int]], token: str, name: str = "load") -> Iterator[Load]:
+    """Clients that call while the block runs, spread over the ports that there are."""
+    load = Load(ports, token, name)
     load.begin()
     try:
         yield load

@@ -126,7 +126,7 @@ class TestThoseWhoReachedIt:
         with serving(tmp_path / "run", *arguments, command=command, **settings) as server:
             token = server.token()
             seen = server.web_processes()
-            with load_on([server.port], token) as load:
+            with load_on(lambda: [server.port], token) as load:
                 for _ in range(2):
                     before = server.web_processes()
                     server.process.send_signal(signal.SIGHUP)

@@ -61,7 +61,7 @@ def test_both_serve_at_once_or_the_old_one_refuses(
         for each in (ours, theirs):
             each.wait_for_worker()
         tokens = {each: each.token() for each in (ours, theirs)}
-        with load_on([ours.port, theirs.port], tokens[ours]) as load:
+        with load_on(lambda: [ours.port, theirs.port], tokens[ours]) as load:
             for first, second in ((ours, theirs), (theirs, ours)):
                 sign_in_on_one_and_out_on_the_other(first, second)
                 replay_on_the_other(first, second, tokens[first])

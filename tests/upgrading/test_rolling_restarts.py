@@ -4,8 +4,8 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.processes.servers import Server
-from tests.upgrading.balancer import balancing
+from tests.processes.servers import Server, eventually
+from tests.upgrading.balancer import balancing, ready_ones
 from tests.upgrading.load import Load, load_on, names_of_all
 from tests.upgrading.nodes import Node, installation
 
@@ -17,27 +17,40 @@ def stop(server: Server) -> None:
     assert "Traceback" not in server.stdout + server.stderr
 
 
-def assert_nothing_was_lost(load: Load, server: Server, token: str) -> None:
-    assert load.failures == []
-    assert len(load.created) == len(set(load.created))
-    assert names_of_all(server, token) == dict.fromkeys(load.created, 1)
+def assert_nothing_was_lost(loads: list[Load], server: Server, token: str) -> None:
+    assert [load.failures for load in loads] == [[] for _ in loads]
+    created = [name for load in loads for name in load.created]
+    assert len(created) == len(set(created))
+    assert names_of_all(server, token) == dict.fromkeys(created, 1)
 
 
 def test_each_node_in_turn_twice(tmp_path: Path, worker_id: str) -> None:
+    """For clients of nginx, and for those who go by /readyz and try nothing again."""
     settings = installation("postgresql", worker_id, "rolling")
     nodes = [Node(tmp_path / name, settings) for name in "ab"]
+    ports = [node.port for node in nodes]
     with ExitStack() as running:
         servers = [running.enter_context(node.running()) for node in nodes]
         token = servers[0].token()
-        port = running.enter_context(balancing(tmp_path / "nginx", [node.port for node in nodes]))
-        with load_on([port], token) as load:
-            load.wait_for_more()
+        proxy = running.enter_context(balancing(tmp_path / "nginx", ports))
+        ready = running.enter_context(ready_ones(ports))
+        with (
+            load_on(lambda: [proxy], token, "proxied") as proxied,
+            load_on(ready, token, "direct") as direct,
+        ):
+
+            def wait_for_more() -> None:
+                proxied.wait_for_more()
+                direct.wait_for_more()
+
+            wait_for_more()
             for _ in range(2):
                 for number, node in enumerate(nodes):
                     stop(servers[number])
-                    load.wait_for_more()
+                    wait_for_more()
                     servers[number] = running.enter_context(node.running())
-                    load.wait_for_more()
-        assert_nothing_was_lost(load, servers[0], token)
+                    eventually(lambda node=node: node.port in ready(), "it is known to be ready")
+                    wait_for_more()
+        assert_nothing_was_lost([proxied, direct], servers[0], token)
         for node in nodes:
-            assert load.answers[f"127.0.0.1:{node.port}"] > 100
+            assert proxied.answers[f"127.0.0.1:{node.port}"] > 100
