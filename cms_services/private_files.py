@@ -19,19 +19,27 @@ def published(path: Path) -> Iterator[Path]:
 
 def write_draft(draft: Path, text: str) -> None:
     """Fill a draft with a text that is on disk before anybody can see it."""
-    with draft.open("w", encoding="ascii") as file:
+    with draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Put a private file of this text and of the same owner in the place of `path`, and on disk."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A private draft to fill and put on disk, which then stands as `path`, and in its place."""
     with _draft_of(path) as draft:
-        write_draft(draft, text)
-        give_to_owner_of(path, draft)
+        yield draft
+        if path.exists():
+            give_to_owner_of(path, draft)
         draft.replace(path)
         make_durable(path.parent)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put a private file of this text in the place of `path`, of the same owner, and on disk."""
+    with replacing(path) as draft:
+        write_draft(draft, text)
 
 
 def give_to_owner_of(path: Path, other: Path) -> None:
@@ -43,7 +51,7 @@ def give_to_owner_of(path: Path, other: Path) -> None:
 
 @contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         yield draft

@@ -9,7 +9,6 @@ the tools `age` and `gzip`.
 import hashlib
 import io
 import os
-import secrets
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cms_services.installation import InstallationError
-from cms_services.private_files import make_durable
+from cms_services.private_files import replace_file, replacing
 
 _CHUNK = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
@@ -58,9 +57,8 @@ def write_archive(path: Path, lines: Iterable[bytes], locks: Locks) -> int:
     import pyrage
 
     recipients = [_recipient(text) for text in locks.recipients]
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+    with replacing(path) as draft:
+        with draft.open("w+b") as file:
             hashed = _Hashed(file)
             if locks.passphrase:
                 identity = pyrage.x25519.Identity.generate()
@@ -74,11 +72,7 @@ def write_archive(path: Path, lines: Iterable[bytes], locks: Locks) -> int:
                 raise (source.failure or hashed.failure or error) from None
             file.flush()
             os.fsync(file.fileno())
-        _write_checksum(path, hashed.sha256.hexdigest())
-        draft.replace(path)
-        make_durable(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+        replace_file(checksum_file(path), f"{hashed.sha256.hexdigest()}  {path.name}\n")
     return hashed.size
 
 
@@ -311,16 +305,3 @@ def _unreadable(path: Path, failure: Sequence[Exception]) -> BackupError:
     if failure and "No matching keys" in str(failure[0]):
         return BackupError(f"{path} does not open by this identity.")
     return BackupError(f"{path} ends too early or is damaged.")
-
-
-def _write_checksum(path: Path, digest: str) -> None:
-    target = checksum_file(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{digest}  {path.name}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)

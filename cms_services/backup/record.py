@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from cms_services.private_files import published, replace_file
+from cms_services.private_files import replace_file
 from cms_services.settings import Settings
 
 
@@ -28,8 +28,5 @@ def note(settings: Settings, what: str, at: datetime, archive: Path, **more: Any
     """Note a backup or a drill, in the place of the last one. Raises OSError."""
     path = record_file(settings)
     entry = {"at": at.isoformat(), "archive": archive.name} | more
-    document = orjson.dumps(noted(settings) | {what: entry}).decode("ascii")
-    if not path.exists():
-        with published(path) as draft:
-            draft.write_text("{}", encoding="ascii")
+    document = orjson.dumps(noted(settings) | {what: entry}).decode()
     replace_file(path, document)
