@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import TextClause, text
+from sqlalchemy import Table, TextClause, text
 
 from cms_services import create_app
 from cms_services.accounts.models import User
@@ -161,16 +161,23 @@ def _environment(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 def empty(app: Flask) -> None:
     """Delete all rows of an application's database, but what it says of its schema."""
     with app.app_context(), db.engine.begin() as connection:
-        tables = {
-            table.name: table
-            for table in reversed(metadata.sorted_tables)
-            if table is not SchemaCompatibility.__table__
-        }
+        tables = {table.name: table for table in reversed(_tables())}
         # Most are empty, and a statement for each takes longer than many a test.
         filled = connection.scalars(_filled(tuple(tables))).all()
         for name, table in tables.items():
             if name in filled:
                 connection.execute(table.delete())
+
+
+def is_empty(app: Flask) -> bool:
+    """Whether an application's database has no rows, but what it says of its schema."""
+    with app.app_context(), db.engine.connect() as connection:
+        names = tuple(table.name for table in _tables())
+        return not connection.scalars(_filled(names)).all()
+
+
+def _tables() -> list[Table]:
+    return [each for each in metadata.sorted_tables if each is not SchemaCompatibility.__table__]
 
 
 @cache

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from cms_services.accounts.models import User
 from cms_services.catalogue.models import Service
 from cms_services.extensions import db
 from cms_services.projects.models import ProjectMember
-from tests.conftest import empty
+from tests.conftest import empty, is_empty
 from tests.importing.old_databases import OldDatabase, counts, report_of, run_import
 from tests.importing.test_import_people_and_services import findings, services_of, sign_in
 from tests.people import Person, data_of
@@ -208,9 +208,7 @@ class TestDryRun:
         tried = run_import(app, old, "--json", "--dry-run")
         found = report_of(tried)
         assert found["dryRun"]
-        with app.app_context():
-            for table in db.metadata.sorted_tables:
-                assert db.session.scalar(select(func.count()).select_from(table)) == 0
+        assert is_empty(app)
         done = report_of(run_import(app, old, "--json"))
         assert done["entities"] == found["entities"]
 
