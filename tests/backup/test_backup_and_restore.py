@@ -20,6 +20,14 @@ import orjson
 import pyrage
 import pytest
 from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from flask import Flask
 from sqlalchemy import (
     JSON,
@@ -464,6 +472,17 @@ class TestRefusals:
             other, "restore", archive, "--check", "--passphrase-file", words
         )
 
+    def test_an_ssh_key_opens_it(self, app: Flask, tmp_path: Path) -> None:
+        private = Ed25519PrivateKey.generate()
+        public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        form, kept = Encoding.PEM, PrivateFormat.OpenSSH
+        archive, key = tmp_path / "x.cmsbackup", tmp_path / "id_ed25519"
+        done(app, "backup", archive, "--recipient", public.decode())
+        key.write_bytes(private.private_bytes(form, kept, NoEncryption()))
+        assert "DIFFERS" not in done(app, "drill", archive, "--identity-file", key)
+        key.write_bytes(private.private_bytes(form, kept, BestAvailableEncryption(b"locked")))
+        assert "must be decrypted" in refusal(app, "drill", archive, "--identity-file", key)
+
     def test_set_keys_have_to_fit(
         self, app: Flask, installations: Installations, tmp_path: Path, identity: str
     ) -> None:
@@ -515,3 +534,17 @@ def test_a_backup_of_an_older_schema_is_brought_up_to_date(
     assert "schema 0009" in done(other, "restore", archive, "--identity-file", identity)
     assert other.test_client().get("/readyz").status_code == 200
     assert rows(other)["job_claims"][0]["job"] == "old"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_drill_on_a_server_leaves_its_database_empty(
+    app: Flask, installations: Installations, tmp_path: Path, identity: str, kind: str
+) -> None:
+    archive = backed_up(app, tmp_path / "x.cmsbackup")
+    elsewhere = installations.make(kind)
+    url = elsewhere.extensions["environment"]["DATABASE_URL"]
+    said = done(app, "drill", archive, "--identity-file", identity, "--database-url", url)
+    assert "DIFFERS" not in said
+    with elsewhere.app_context():
+        assert inspect(db.engine).get_table_names() == []
