@@ -8,12 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from tests.databases import drop_made_databases
+from tests.databases import drop_server_database
 from tests.deploy.real_nginx import CMS, Nginx, nginx_before
 from tests.processes.servers import eventually, start
-from tests.upgrading.nodes import Node, installation
+from tests.upgrading.nodes import Node, database_name, installation
 
 _NODES, _WORKERS = 2, 2
+_NAME = "load"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Installation:
 @contextmanager
 def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation]:
     """Serve by two nodes behind nginx, over a new database of a kind and Redis."""
-    shared = installation(kind, "load", "load") | {
+    shared = installation(kind, _NAME, _NAME) | {
         "WORKER_BESIDE_WEB": "off",
         "LOG_LEVEL": "warning",
         **settings,
@@ -55,7 +56,7 @@ def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation
             processes |= server_processes(kind)
             yield Installation(nginx, processes)
     finally:
-        drop_made_databases()
+        drop_server_database(kind, database_name(_NAME, _NAME))
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ def installation(kind: str, worker_id: str, name: str) -> dict[str, str]:
     """Settings that all nodes of a new installation share; of `sqlite` each has its own file."""
     database = {}
     if kind != "sqlite":
-        database["DATABASE_URL"] = fresh_server_database(kind, f"cms_{name}_{worker_id}")
+        database["DATABASE_URL"] = fresh_server_database(kind, database_name(worker_id, name))
     return database | {
         "REDIS_URL": need_redis(),
         "SECRET_KEY": "s" * 32,
@@ -26,6 +26,11 @@ def installation(kind: str, worker_id: str, name: str) -> dict[str, str]:
         "TRUSTED_PROXIES": "1",
         "SHUTDOWN_DELAY": str(SHUTDOWN_DELAY),
     }
+
+
+def database_name(worker_id: str, name: str) -> str:
+    """What fresh_server_database() was told for an installation."""
+    return f"cms_{name}_{worker_id}"
 
 
 class Node:
