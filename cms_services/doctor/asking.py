@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-_TIMEOUT_SECONDS = 3.0
+_TIMEOUT_SECONDS = 2.0
 _MOST_BYTES = 1024 * 1024
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from cms_services.database import engine_options, sqlalchemy_url, sqlite_file
 from cms_services.database_waits import limit_waits
 from cms_services.extensions import db
 from cms_services.settings import Settings
+
+# The least that libpq takes.
+_CONNECT_SECONDS = 2
 
 
 def is_missing(settings: Settings) -> bool:
@@ -23,8 +27,7 @@ def is_missing(settings: Settings) -> bool:
 def connected(settings: Settings) -> Iterator[Connection]:
     """A connection whose statements wait no longer than a request's. Raises DBAPIError."""
     url = sqlalchemy_url(settings.effective_database_url)
-    options = engine_options(url, answers_requests=True)
-    engine = create_engine(url, poolclass=NullPool, **options)
+    engine = create_engine(url, **_options(url))
     limit_waits(engine, answers_requests=True)
     try:
         with engine.connect() as connection:
@@ -40,10 +43,7 @@ def session(settings: Settings) -> Iterator[None]:
     app = Flask(__name__)
     url = sqlalchemy_url(settings.effective_database_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
-        "poolclass": NullPool,
-        **engine_options(url, answers_requests=True),
-    }
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _options(url)
     db.init_app(app)
     with app.app_context():
         limit_waits(db.engine, answers_requests=True)
@@ -52,6 +52,17 @@ def session(settings: Settings) -> Iterator[None]:
         finally:
             db.session.remove()
             db.engine.dispose()
+
+
+def _options(url: str) -> dict[str, Any]:
+    options = engine_options(url, answers_requests=True) | {"poolclass": NullPool}
+    kind = make_url(url).get_backend_name()
+    if kind != "sqlite":
+        options["connect_args"]["connect_timeout"] = _CONNECT_SECONDS
+    if kind == "mysql":
+        # Of the handshake.
+        options["connect_args"]["read_timeout"] = _CONNECT_SECONDS
+    return options
 
 
 def setting_of(connection: Connection, name: str) -> str:

@@ -9,7 +9,7 @@ from cms_services.doctor.findings import Level, Seen
 from cms_services.own_log.senders import PUSH_PATH, SYSLOG_PORT
 from cms_services.settings import Settings
 
-_TIMEOUT_SECONDS = 3.0
+_TIMEOUT_SECONDS = 2.0
 _REFUSED = (401, 403)
 
 

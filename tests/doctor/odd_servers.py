@@ -4,7 +4,7 @@ import re
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -39,8 +39,8 @@ def endless_answer() -> Iterator[str]:
 
 
 @contextmanager
-def server_of_another_version(host: str, port: int) -> Iterator[int]:
-    """A port that leads to a database server, which seems to be an older one there."""
+def server_that_says(change: Callable[[bytes], bytes], host: str, port: int) -> Iterator[int]:
+    """A port that leads to a server, of whose answers something is changed, not their length."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -48,7 +48,7 @@ def server_of_another_version(host: str, port: int) -> Iterator[int]:
                 back = threading.Thread(target=_pass_on, args=(self.request, server))
                 back.start()
                 while data := server.recv(65536):
-                    self.request.sendall(_older(data))
+                    self.request.sendall(change(data))
                 self.request.shutdown(socket.SHUT_RDWR)
                 back.join()
 
@@ -63,14 +63,20 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def _older(data: bytes) -> bytes:
-    """The same number of bytes, since they are counted."""
+def an_older_version(data: bytes) -> bytes:
+    """That a database's server is one of the years before."""
     data = re.sub(rb"PostgreSQL [0-9]{2}\.", b"PostgreSQL 14.", data)
     return re.sub(
         rb"[0-9]{2}\.([0-9]+)(\.[0-9]+-MariaDB)",
         lambda match: b"10." + b"6".rjust(len(match[1]), b"0") + match[2],
         data,
     )
+
+
+def an_earlier_hour(data: bytes) -> bytes:
+    """That it is an hour ago, wherever a time in seconds since 1970 is told."""
+    seconds = rb"(?<![0-9])[1-4][0-9]{9}(?=\.[0-9]|\r\n)"
+    return re.sub(seconds, lambda match: str(int(match[0]) - 3600).encode(), data)
 
 
 @contextmanager

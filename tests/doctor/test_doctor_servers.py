@@ -5,31 +5,50 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from redis import Redis
 from sqlalchemy import make_url
 
 from cms_services.doctor.storage import LEAST_VERSIONS
 from tests.databases import SERVERS, fresh_server_database, need_redis
 from tests.doctor.odd_servers import (
+    an_earlier_hour,
+    an_older_version,
     endless_answer,
-    server_of_another_version,
+    server_that_says,
     silent_port,
     web_server_of_the_year_2001,
 )
 from tests.doctor.telling import Told, told
 from tests.downloads.servers import write_certificate
+from tests.faults.engines import engine
 from tests.local_servers import free_port
 from tests.monitoring.prometheus_server import answering
 
 DOCS = Path(__file__).parents[2] / "docs"
 TABLE = "php: {php}\nflask: ['127.0.0.1:9']\nactions: {{getServices: php}}\n"
+
+
+_PORTS = {"postgresql": 5432, "mariadb": 3306, "redis": 6379}
+
+
+@contextmanager
+def changed(change: Callable[[bytes], bytes], url: str) -> Iterator[str]:
+    """The URL of a port that leads to a server of the tests, whose answers are changed there."""
+    parts = make_url(url)
+    port = parts.port or _PORTS[parts.drivername]
+    with server_that_says(change, parts.host or "127.0.0.1", port) as between:
+        # What is encrypted can't be changed.
+        query = {"sslmode": "disable"} if parts.drivername == "postgresql" else {}
+        other = parts.set(host="127.0.0.1", port=between, query=query)
+        yield other.render_as_string(hide_password=False)
 
 
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
@@ -63,16 +82,10 @@ def test_servers_that_say_nothing_are_given_up_in_time(database: str, tmp_path: 
 
 @pytest.mark.parametrize(("kind", "name"), [("postgresql", "PostgreSQL"), ("mariadb", "MariaDB")])
 def test_a_server_that_is_too_old_is_told(kind: str, name: str, tmp_path: Path) -> None:
-    url = make_url(SERVERS[kind])
     shown = told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=SERVERS[kind]).of("database", "ok")
     assert [each for each in shown if each.startswith(f"the server is {name} ")]
-    with server_of_another_version(url.host or "127.0.0.1", url.port or _port_of(kind)) as port:
-        query = {"sslmode": "disable"} if kind == "postgresql" else {}
-        older = url.set(host="127.0.0.1", port=port, query=query)
-        found = told(
-            CMS_DATA_DIR=str(tmp_path),
-            DATABASE_URL=older.render_as_string(hide_password=False),
-        )
+    with changed(an_older_version, SERVERS[kind]) as url:
+        found = told(CMS_DATA_DIR=str(tmp_path), DATABASE_URL=url)
     [seen] = [each for each in found.of("database", "warning") if "too old" in each]
     assert re.match(rf"the server is {name} (14|10\.6)\.", seen)
     assert found.mend("too old").startswith(f"Upgrade the server to {name} ")
@@ -91,17 +104,31 @@ def test_a_file_of_sqlite_without_its_log_is_told(tmp_path: Path) -> None:
     assert "journal_mode is delete, not wal" in found.of("database", "warning")
 
 
-def _port_of(kind: str) -> int:
-    return 5432 if kind == "postgresql" else 3306
-
-
 def test_the_oldest_versions_are_those_of_the_docs() -> None:
     page = (DOCS / "deploying.md").read_text()
     for name, version in LEAST_VERSIONS.items():
         assert f"{name} {'.'.join(map(str, version))}+" in page
 
 
-def test_a_clock_that_is_wrong_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [*SERVERS, "redis"])
+def test_a_clock_of_a_server_that_is_an_hour_behind_is_told(kind: str, tmp_path: Path) -> None:
+    name, check = ("REDIS_URL", "redis") if kind == "redis" else ("DATABASE_URL", "database")
+    with changed(an_earlier_hour, need_redis() if kind == "redis" else SERVERS[kind]) as url:
+        found = told(CMS_DATA_DIR=str(tmp_path), **{name: url})
+    [seen] = [each for each in found.of(check, "warning") if "clock" in each]
+    assert 3590 < float(re.findall(r"[0-9.]+", seen)[0]) < 3610
+
+
+def test_a_redis_that_evicts_is_told(tmp_path: Path) -> None:
+    with engine("redis") as own:
+        with Redis.from_url(own.url) as client:
+            client.config_set("maxmemory", "50mb")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        found = told(CMS_DATA_DIR=str(tmp_path), REDIS_URL=own.url)
+    assert found.mend("maxmemory-policy is allkeys-lru") == "Set maxmemory-policy noeviction."
+
+
+def test_a_clock_of_the_address_that_is_wrong_is_told(tmp_path: Path) -> None:
     with web_server_of_the_year_2001() as url:
         found = told("--url", url, CMS_DATA_DIR=str(tmp_path))
     [seen] = [each for each in found.of("address", "warning") if "clock" in each]
