@@ -20,7 +20,7 @@ from cms_services.doctor.work import backups, worker
 from cms_services.settings import SettingError, Settings, load_settings
 
 # For all of the checks together: longer than what each of them waits for by itself.
-DEADLINE_SECONDS = 6.0
+DEADLINE_SECONDS = 5.0
 _OF_NODES = frozenset(
     {
         *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEY"),

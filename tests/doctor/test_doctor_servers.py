@@ -77,7 +77,7 @@ def test_servers_that_say_nothing_are_given_up_in_time(database: str, tmp_path: 
     for check in (*silent, "nodes"):
         assert found.of(check, "failure"), check
     # By itself it would have been waited for without end.
-    assert found.of("prometheus", "failure") == ["was not done within 6 s"]
+    assert found.of("prometheus", "failure") == ["was not done within 5 s"]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("postgresql", "PostgreSQL"), ("mariadb", "MariaDB")])
