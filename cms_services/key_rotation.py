@@ -7,7 +7,7 @@ changes.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -162,12 +162,20 @@ def unreadable_values(vault: Vault, *, every: bool = False) -> Iterator[tuple[St
     Of other keys than the first, unless `every` one is to be looked at.
     """
     for place in PLACES:
-        looked_at = _sealed(place) if every else _sealed_by_others(place, vault)
+        looked_at = _sealed(place) if every else _sealed_by_others(place, [vault.key_id])
         for value in _stored_values(place, looked_at):
             try:
                 vault.open(value.sealed, place.context(value.row[0], value.field))
             except ServiceConfigError as error:
                 yield value, error.message
+
+
+def values_of_other_keys(key_ids: Collection[str]) -> Iterator[StoredValue]:
+    """The values that none of the keys with these ids has sealed."""
+    for place in PLACES:
+        for value in _stored_values(place, _sealed_by_others(place, key_ids)):
+            if value.key_id not in key_ids:
+                yield value
 
 
 def count_by_key() -> dict[str, Counter[str]]:
@@ -191,9 +199,11 @@ def _sealed(place: Place) -> ColumnElement[bool]:
     return place.text.like(f"%{SEALED_PREFIX}%")
 
 
-def _sealed_by_others(place: Place, vault: Vault) -> ColumnElement[bool]:
-    """Finds every row with a value that the first key has not sealed, and hardly another."""
-    others = func.replace(place.text, f"{SEALED_PREFIX}{vault.key_id}:", "")
+def _sealed_by_others(place: Place, key_ids: Collection[str]) -> ColumnElement[bool]:
+    """Finds every row with a value that none of these keys has sealed, and hardly another."""
+    others = place.text
+    for key_id in key_ids:
+        others = func.replace(others, f"{SEALED_PREFIX}{key_id}:", "")
     return others.like(f"%{SEALED_PREFIX}%")
 
 
@@ -207,7 +217,7 @@ def _reseal_all(vault: Vault) -> Counter[str]:
     for _ in range(_PASSES):
         before = resealed.total()
         for place in PLACES:
-            for keys in _batches(place, _sealed_by_others(place, vault)):
+            for keys in _batches(place, _sealed_by_others(place, [vault.key_id])):
                 resealed[place.name] += _reseal_patiently(place, keys, vault)
         if resealed.total() == before:
             break

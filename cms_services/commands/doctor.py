@@ -15,9 +15,19 @@ from cms_services.doctor.findings import Level
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON array.")
 @click.option("--strict", is_flag=True, help="End with 1 where there are warnings only.")
 @click.option("--url", help="Ask this address too, as clients do: https://cms.example.com")
-def doctor_command(as_json: bool, strict: bool, url: str | None) -> None:
+@click.option("--nodes", type=click.IntRange(1), help="Whether so many nodes like this one fit.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="With --nodes: how many `cms-services worker` run by themselves.",
+)
+def doctor_command(
+    as_json: bool, strict: bool, url: str | None, nodes: int | None, workers: int | None
+) -> None:
     """Look at the installation. Ends with 2 where something fails; changes nothing."""
-    findings = list(diagnose(os.environ, url))
+    if workers is not None and nodes is None:
+        raise click.UsageError("--workers needs --nodes beside it.")
+    findings = list(diagnose(os.environ, url, nodes, workers))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

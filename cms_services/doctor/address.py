@@ -1,27 +1,18 @@
 """What the doctor finds out by asking the address at which clients find the installation."""
 
-import http.client
 import json
-import ssl
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from cms_services.doctor.asking import Answer, NoAnswer, asked
 from cms_services.doctor.findings import Level, Seen, skew
+from cms_services.doctor.refusals import refusals
 from cms_services.settings import Settings
 
-_TIMEOUT_SECONDS = 5
 # Public, and counted by the caller's address like any other request.
 _PUBLIC = "/services.php?getServiceTypes=getServiceTypes"
 # Of documentation (RFC 5737): nobody's.
 _FORGED = ("192.0.2.1", "198.51.100.1")
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
 
 
 def address(url: str, settings: Settings) -> Seen:
@@ -31,15 +22,15 @@ def address(url: str, settings: Settings) -> Seen:
         yield Level.FAILURE, f"{url} is no address", "Give one such as https://cms.example.com."
         return
     try:
-        first, second = (_asked(url, _PUBLIC, each) for each in _FORGED)
-        metrics = _asked(url, "/metrics")
-    except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", None) or error.reason
-        yield Level.FAILURE, f"its certificate is not valid ({reason})", "Renew it, or its chain."
-        return
-    except (OSError, http.client.HTTPException) as error:
-        seen = f"does not answer ({type(error).__name__})"
-        yield Level.FAILURE, seen, "Look at the proxy, its certificate and its nodes."
+        first, second = (asked(url, _PUBLIC, {"X-Forwarded-For": each}) for each in _FORGED)
+        metrics = asked(url, "/metrics")
+    except NoAnswer as error:
+        if error.certificate:
+            seen = f"its certificate is not valid ({error})"
+            yield Level.FAILURE, seen, "Renew it, or its chain."
+        else:
+            seen = f"does not answer ({error})"
+            yield Level.FAILURE, seen, "Look at the proxy, its certificate and its nodes."
         return
     if not _is_ours(first):
         seen = f"somebody else answers services.php there, with {first.status}"
@@ -60,22 +51,10 @@ def address(url: str, settings: Settings) -> Seen:
         yield skew(
             "whoever answers there", parsedate_to_datetime(first.headers["Date"]).timestamp()
         )
+    yield from refusals(url)
 
 
-def _asked(url: str, path: str, forwarded: str | None = None) -> _Answer:
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(str(parts.hostname), parts.port, timeout=_TIMEOUT_SECONDS)
-    try:
-        headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return _Answer(answer.status, answer.headers, answer.read())
-    finally:
-        connection.close()
-
-
-def _is_ours(answer: _Answer) -> bool:
+def _is_ours(answer: Answer) -> bool:
     try:
         document = json.loads(answer.body)
     except ValueError:
@@ -83,7 +62,7 @@ def _is_ours(answer: _Answer) -> bool:
     return isinstance(document, dict) and "X-Request-ID" in answer.headers
 
 
-def _forging(first: _Answer, second: _Answer) -> tuple[Level, str, str | None]:
+def _forging(first: Answer, second: Answer) -> tuple[Level, str, str | None]:
     """Whether two requests of ours with forged addresses were counted as two clients'."""
     left = [each.headers.get("RateLimit-Remaining") for each in (first, second)]
     if None in left:
@@ -98,7 +77,7 @@ def _forging(first: _Answer, second: _Answer) -> tuple[Level, str, str | None]:
     return Level.FAILURE, "a forged X-Forwarded-For is believed: limits can be evaded", mend
 
 
-def _transport(scheme: str, answer: _Answer) -> Seen:
+def _transport(scheme: str, answer: Answer) -> Seen:
     if scheme == "http":
         yield Level.WARNING, "it is not encrypted", "Serve it by TLS (docs/deploying/nginx.md)."
     elif "Strict-Transport-Security" not in answer.headers:

@@ -2,20 +2,25 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from cms_services.database import engine_options, sqlalchemy_url, sqlite_file
+from cms_services.database import sqlite_file
+from cms_services.doctor.connecting import connected, is_missing, setting_of, value_of
+from cms_services.doctor.file_systems import place_of_sqlite
 from cms_services.doctor.findings import Level, Seen, skew
+from cms_services.doctor.nodes import one_node
 from cms_services.installation import unreachable_database
 from cms_services.schema import SchemaState, schema_state
 from cms_services.settings import Settings
 
 _SLOW_SECONDS = 0.1
-_TIMEOUT_SECONDS = 3
+_MOUNTS = Path("/proc/self/mountinfo")
+
+# The oldest servers that we are tested with, as docs/deploying.md says.
+LEAST_VERSIONS = {"PostgreSQL": (15,), "MariaDB": (10, 11)}
 
 # Settings of the servers with which an acknowledged write may be lost, and what they should be.
 _DURABLE: dict[str, dict[str, tuple[str, ...]]] = {
@@ -40,39 +45,28 @@ _SCHEMA: dict[SchemaState, tuple[Level, str, str | None]] = {
         "the schema is of a newer version, and this one can't run on it",
         "Start the newer version that made it.",
     ),
+    SchemaState.HALF_RESTORED: (
+        Level.FAILURE,
+        "a restore into it has not ended",
+        "Begin it anew: cms-services restore --again ARCHIVE",
+    ),
 }
 
 
 def database(settings: Settings) -> Seen:
     file = sqlite_file(settings.effective_database_url)
-    # Connecting would make it.
-    if file is not None and not file.exists():
+    if is_missing(settings):
         yield Level.FAILURE, f"{file} is not there", "Start once, or correct DATABASE_URL."
         return
+    # Other systems than Linux don't tell.
+    if file is not None and _MOUNTS.exists():
+        yield from place_of_sqlite(file, _MOUNTS.read_text(errors="replace"))
     try:
         with connected(settings) as connection:
             yield from _reached(connection, settings)
     except DBAPIError as error:
         seen = str(unreachable_database(settings, error))
         yield Level.FAILURE, seen, "Start it, or correct DATABASE_URL."
-
-
-@contextmanager
-def connected(settings: Settings) -> Iterator[Connection]:
-    url = sqlalchemy_url(settings.effective_database_url)
-    options = engine_options(url)
-    kind = make_url(url).get_backend_name()
-    if kind != "sqlite":
-        options["connect_args"]["connect_timeout"] = _TIMEOUT_SECONDS
-    if kind == "mysql":
-        # A server that takes the connection and says nothing would be waited for without end.
-        options["connect_args"]["read_timeout"] = _TIMEOUT_SECONDS
-    engine = create_engine(url, poolclass=NullPool, **options)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def _reached(connection: Connection, settings: Settings) -> Seen:
@@ -86,45 +80,42 @@ def _reached(connection: Connection, settings: Settings) -> Seen:
     yield level, f"{kind} answered within {took * 1000:.1f} ms", mend
     yield _SCHEMA[schema_state(connection)]
     if kind == "sqlite":
-        mode = _value(connection, "PRAGMA journal_mode")
+        mode = value_of(connection, "PRAGMA journal_mode")
         if mode != "wal":
             yield Level.WARNING, f"journal_mode is {mode}, not wal", "Start the application once."
         return
+    yield _version(connection)
     for name, durable in _durable(connection):
-        value = _setting(connection, name)
+        value = setting_of(connection, name)
         if value not in durable:
             seen = f"{name} is {value}: acknowledged writes can be lost"
             yield Level.WARNING, seen, f"Set {name} = {durable[0]} in the server's configuration."
-    yield _connections(connection, settings)
+    yield from one_node(connection, settings)
     now = "UNIX_TIMESTAMP(NOW(6))"
     if kind == "postgresql":
         now = "EXTRACT(EPOCH FROM clock_timestamp())"
-    yield skew("the database", float(_value(connection, f"SELECT {now}")))
+    yield skew("the database", float(value_of(connection, f"SELECT {now}")))
+
+
+def _version(connection: Connection) -> tuple[Level, str, str | None]:
+    is_postgresql = connection.dialect.name == "postgresql"
+    name = "PostgreSQL" if is_postgresql else "MariaDB"
+    found, least = connection.dialect.server_version_info or (), LEAST_VERSIONS[name]
+    seen = f"the server is {name} {_dotted(found)}"
+    if not is_postgresql and not getattr(connection.dialect, "is_mariadb", False):
+        return Level.WARNING, f"the server is MySQL {_dotted(found)}", "Take MariaDB."
+    if tuple(found) >= least:
+        return Level.OK, seen, None
+    mend = f"Upgrade the server to {name} {_dotted(least)} or newer."
+    return Level.WARNING, f"{seen}, which is too old", mend
+
+
+def _dotted(version: tuple[object, ...]) -> str:
+    return ".".join(str(part) for part in version if isinstance(part, int))
 
 
 def _durable(connection: Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield from _DURABLE[connection.dialect.name].items()
     # After a crash a binary log that was not synced lacks what the tables hold.
-    if connection.dialect.name == "mysql" and _setting(connection, "log_bin") == "1":
+    if connection.dialect.name == "mysql" and setting_of(connection, "log_bin") == "1":
         yield "sync_binlog", ("1",)
-
-
-def _connections(connection: Connection, settings: Settings) -> tuple[Level, str, str | None]:
-    options = engine_options(settings.effective_database_url, settings.web_threads)
-    # The processes that answer, and the worker.
-    processes = settings.web_concurrency + 1
-    wanted = processes * (options["pool_size"] + options["max_overflow"])
-    allowed = int(_setting(connection, "max_connections"))
-    seen = f"this node can take {wanted} of {allowed} connections"
-    if wanted < allowed:
-        return Level.OK, seen, None
-    return Level.WARNING, seen, "Raise max_connections, or lower WEB_CONCURRENCY or WEB_THREADS."
-
-
-def _setting(connection: Connection, name: str) -> str:
-    is_postgresql = connection.dialect.name == "postgresql"
-    return _value(connection, f"SHOW {name}" if is_postgresql else f"SELECT @@{name}")
-
-
-def _value(connection: Connection, query: str) -> str:
-    return str(connection.execute(text(query)).scalar_one())

@@ -7,9 +7,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cms_services.backup.record import noted
 from cms_services.clock import now
-from cms_services.database import sqlite_file
+from cms_services.doctor.connecting import connected, is_missing
 from cms_services.doctor.findings import Level, Seen
-from cms_services.doctor.storage import connected
 from cms_services.mail.models import Letter
 from cms_services.settings import Settings
 from cms_services.worker.models import JobClaim
@@ -21,9 +20,7 @@ _BACKUP_AGE, _DRILL_AGE = timedelta(days=2), timedelta(days=60)
 
 def worker(settings: Settings) -> Seen:
     """Whether periodic work is done, and letters leave."""
-    file = sqlite_file(settings.effective_database_url)
-    if file is not None and not file.exists():
-        # Connecting would make it.
+    if is_missing(settings):
         return
     try:
         with connected(settings) as connection:

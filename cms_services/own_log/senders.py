@@ -14,10 +14,11 @@ import orjson
 
 from cms_services.own_log.external import Line, NotSent, Refused, Sender
 
+# Where Loki takes lines, and the port of syslog servers, unless the URL says otherwise.
+PUSH_PATH = "/loki/api/v1/push"
+SYSLOG_PORT = 514
 _SECONDS = 5.0
-_PUSH = "/loki/api/v1/push"
 _NAME = "cms-services"
-_SYSLOG_PORT = 514
 # More than this no datagram has.
 _LONGEST_DATAGRAM = 60_000
 # Facility local0 (16), and the severities of RFC 5424.
@@ -45,7 +46,7 @@ class LokiSender:
     def __init__(self, url: SplitResult) -> None:
         self._secure = url.scheme == "https"
         self._host, self._port = url.hostname or "", url.port
-        self._path = url.path if url.path not in ("", "/") else _PUSH
+        self._path = url.path if url.path not in ("", "/") else PUSH_PATH
         self._headers = {"Content-Type": "application/json", "User-Agent": _NAME}
         if url.username is not None:
             shown = f"{unquote(url.username)}:{unquote(url.password or '')}"
@@ -87,7 +88,7 @@ class SyslogSender:
 
     def __init__(self, url: SplitResult) -> None:
         self._tcp = url.scheme == "syslog+tcp"
-        self._address = (url.hostname or "", url.port or _SYSLOG_PORT)
+        self._address = (url.hostname or "", url.port or SYSLOG_PORT)
         self._host = socket.gethostname().encode("ascii", "replace")[:255] or b"-"
         self._socket: socket.socket | None = None
 

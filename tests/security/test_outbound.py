@@ -409,10 +409,10 @@ CLIENTS: dict[str, set[str]] = {
         *("outbound.py", "monitoring/metrics/prometheus_api.py"),
         *("parity/recorder.py", "parity/sides.py", "parity/replay.py"),
     },
-    "smtplib": {"mail/delivery.py"},
+    "smtplib": {"doctor/letters.py", "mail/delivery.py"},
     "redis": {
         *("api/status.py", "revocations.py", "shared_redis.py", "web/limits.py"),
-        *("php/session_stores.py", "setting_types.py", "doctor/shared.py"),
+        *("php/session_stores.py", "setting_types.py", "doctor/shared.py", "doctor/php.py"),
     },
     # Each gets a relay, or an address, that the policy permitted.
     "psycopg": {"database_waits.py", "monitoring/probes/database_checks.py"},
@@ -420,7 +420,7 @@ CLIENTS: dict[str, set[str]] = {
     "dns": {"monitoring/probes/dns_checks.py"},
     "pymongo": set(),
     "urllib.request": set(),
-    "http.client": {"doctor/address.py", "legacy/passing_on.py", "own_log/senders.py"},
+    "http.client": {"doctor/asking.py", "legacy/passing_on.py", "own_log/senders.py"},
     "requests": set(),
     "httpx": set(),
     "urllib3": set(),
