@@ -51,8 +51,9 @@ def installed(folder: Path, kind: str, **settings: str) -> Iterator[Installation
             nginx = stack.enter_context(
                 nginx_before([node.port for node in nodes], folder / "nginx")
             )
-            processes["nginx"] = int((folder / "nginx" / "nginx.pid").read_text())
             eventually(lambda: nginx.ask("GET", "/api/services/types").status < 500, "all answers")
+            # It listens before it has written this.
+            processes["nginx"] = int((folder / "nginx" / "nginx.pid").read_text())
             processes |= server_processes(kind)
             yield Installation(nginx, processes)
     finally:
