@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -159,6 +160,7 @@ class Follower:
         self._coming_id: str | None = None
         self.created: set[str] = set()
         self._is_there = threading.Event()
+        self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._follow)
 
     def begin(self) -> None:
@@ -168,6 +170,10 @@ class Follower:
 
     def end(self) -> None:
         self._stop.set()
+        if self._socket is not None:
+            # It may be waiting for an event that never comes.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(30)
         assert not self._thread.is_alive()
 
@@ -182,6 +188,10 @@ class Follower:
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
         try:
+            connection.connect()
+            self._socket = connection.sock
+            if self._stop.is_set():
+                return
             connection.request("GET", "/api/events/stream", headers=headers)
             answer = connection.getresponse()
             if answer.status != 200:
