@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def reset_to(mark: Bookmark) -> bytes:
-    """Tells a follower that it missed too much, and is to read everything anew, all up to a mark."""
+    """Tells a follower that it missed too much, and is to read everything up to a mark anew."""
     return f"id: {mark}\nevent: reset\ndata: {{}}\n\n".encode()
 
 

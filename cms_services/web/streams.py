@@ -190,7 +190,7 @@ class _Body:
     def __next__(self) -> bytes:
         if not self._is_begun:
             self._is_begun = True
-            # Without data it is no event; the reader keeps the id, should the stream break off early.
+            # Without data it is no event, but the reader keeps the id should the stream break off.
             begun = f": connected\nretry: {_RECONNECT_MILLISECONDS}\nid: {self._place}\n\n"
             return begun.encode()
         if self._environ.get(CAN_HAND_OVER):

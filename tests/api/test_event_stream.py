@@ -90,18 +90,21 @@ class TestFollowing:
         """To who followed before its transaction began, and who came while it was open."""
         made = alice.new_service()
         event = {"type": "slow", "subject": made["id"], "owner_id": alice.user_id, "data": {}}
-        with app.app_context(), db.engine.connect() as slow:
-            with following(app, alice, STREAM) as early:
-                next(early)
-                slow.execute(insert(Event), [event])
-                for verb in ("suspend", "resume"):
-                    data_of(alice.post(f"/api/services/{made['id']}/{verb}"))
-                    assert b"service." in next(early)
-                with following(app, alice, STREAM) as late:
-                    next(late)
-                    slow.commit()
-                    assert b'"type":"slow"' in next(early)
-                    assert b'"type":"slow"' in next(late)
+        with (
+            app.app_context(),
+            db.engine.connect() as slow,
+            following(app, alice, STREAM) as early,
+        ):
+            next(early)
+            slow.execute(insert(Event), [event])
+            for verb in ("suspend", "resume"):
+                data_of(alice.post(f"/api/services/{made['id']}/{verb}"))
+                assert b"service." in next(early)
+            with following(app, alice, STREAM) as late:
+                next(late)
+                slow.commit()
+                assert b'"type":"slow"' in next(early)
+                assert b'"type":"slow"' in next(late)
 
     @pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
     def test_whoever_comes_back_is_sent_what_was_committed_late(
