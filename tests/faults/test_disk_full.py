@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.faults.disks import fill, small_disk
 from tests.faults.engines import engine
 from tests.faults.rig import OUTAGE_SECONDS, settings_of, under_load
@@ -35,10 +33,12 @@ def test_full_under_sqlite(tmp_path: Path) -> None:
                 )
 
 
-@pytest.mark.parametrize("name", ["postgresql", "mariadb"])
-def test_full_under_a_server(tmp_path: Path, name: str) -> None:
-    """So it is where the disk that is full is that of the database's server."""
-    with small_disk(160) as disk, engine(name, disk=disk) as database:
+def test_full_under_postgresql(tmp_path: Path) -> None:
+    """So it is where the disk that is full is that of the database's server.
+
+    Not with MariaDB, which may abort there.
+    """
+    with small_disk(160) as disk, engine("postgresql", disk=disk) as database:
         settings = settings_of(tmp_path, database)
         with (
             serving(tmp_path / "server", **settings) as server,
