@@ -41,10 +41,13 @@ _HEARTBEAT_SECONDS = 15.0
 _HEARTBEAT = b": still here\n\n"
 # What is missing for so long was rolled back.
 _LATE_SECONDS = 300.0
-# Tells a follower that it missed too much, and is to read everything anew.
-RESET = b"event: reset\ndata: {}\n\n"
 
 T = TypeVar("T")
+
+
+def reset_to(mark: Bookmark) -> bytes:
+    """Tells a follower that it missed too much, and is to read everything up to a mark anew."""
+    return f"id: {mark}\nevent: reset\ndata: {{}}\n\n".encode()
 
 
 class Follower:
@@ -311,7 +314,8 @@ def follow(feed: Feed[F], follower: F, holds: Callable[[Actor], bool]) -> Respon
     """
     streams = current_streams()
     feed.require_room(follower.user_id)
-    return event_stream(streams, feed.follow(follower, _right_of_caller(holds)))
+    pieces = feed.follow(follower, _right_of_caller(holds))
+    return event_stream(streams, pieces, str(follower.mark))
 
 
 def _right_of_caller(holds: Callable[[Actor], bool]) -> Callable[[], bool]:

@@ -20,13 +20,13 @@ from cms_services.events.feed import SEQUENCE, everybodys_events
 from cms_services.vocabulary import Permission
 from cms_services.web.envelope import WireJSON
 from cms_services.web.feeds import (
-    RESET,
     Feed,
     Follower,
     Told,
     bookmark_of_reader,
     current_feed,
     follow,
+    reset_to,
 )
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.records import EventOut
@@ -89,7 +89,7 @@ class EventFeed(Feed[EventFollower]):
     async def missed(self, follower: EventFollower, start: Bookmark) -> AsyncIterator[bytes]:
         found = await self.in_database(_missed, follower.mark, start)
         if found is None:
-            yield RESET
+            yield reset_to(start)
             return
         for each in found:
             if follower.sees(each):

@@ -17,13 +17,13 @@ from cms_services.monitoring.logs.tail import BLOCK, entries_of_blocks, stored_b
 from cms_services.vocabulary import Permission
 from cms_services.web.envelope import WireJSON
 from cms_services.web.feeds import (
-    RESET,
     Feed,
     Follower,
     Told,
     bookmark_of_reader,
     current_feed,
     follow,
+    reset_to,
 )
 from cms_services.web.rows import dump_rows
 from cms_services.web.schemas.log_batches import JSON_LINES
@@ -134,7 +134,7 @@ class LogFeed(Feed[Tail]):
         query = stored_blocks(follower.wanted.service_id).where(start.has(BLOCK))
         rows = await self.in_database(rows_after, follower.mark, query, BLOCK, _MOST_MISSED + 1)
         if len(rows) > _MOST_MISSED:
-            yield RESET
+            yield reset_to(start)
             return
         marks = list(follower.mark.after([row.id for row in rows], start.missing))
         for first in range(0, len(rows), _BLOCKS_AT_ONCE):

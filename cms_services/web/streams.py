@@ -175,9 +175,12 @@ PROCESS_STREAMS = Streams()
 class _Body:
     """The answer as WSGI wants it: after the first piece the connection is handed over."""
 
-    def __init__(self, streams: Streams, pieces: AsyncIterator[bytes], environ: Any) -> None:
+    def __init__(
+        self, streams: Streams, pieces: AsyncIterator[bytes], place: str, environ: Any
+    ) -> None:
         self._streams = streams
         self._pieces = pieces
+        self._place = place
         self._environ = environ
         self._is_begun = self._is_handed_over = False
 
@@ -187,7 +190,9 @@ class _Body:
     def __next__(self) -> bytes:
         if not self._is_begun:
             self._is_begun = True
-            return f": connected\nretry: {_RECONNECT_MILLISECONDS}\n\n".encode()
+            # Without data it is no event, but the reader keeps the id should the stream break off.
+            begun = f": connected\nretry: {_RECONNECT_MILLISECONDS}\nid: {self._place}\n\n"
+            return begun.encode()
         if self._environ.get(CAN_HAND_OVER):
             sock = self._environ["gunicorn.socket"]
             mine = socket.socket(fileno=sock.detach())
@@ -211,9 +216,12 @@ def current_streams() -> Streams:
     return PROCESS_STREAMS
 
 
-def event_stream(streams: Streams, pieces: AsyncIterator[bytes]) -> Response:
-    """An answer of pieces that are whole events, sent as they come."""
-    response = Response(_Body(streams, pieces, request.environ), mimetype=EVENT_STREAM)
+def event_stream(streams: Streams, pieces: AsyncIterator[bytes], place: str) -> Response:
+    """An answer of pieces that are whole events, sent as they come.
+
+    `place` is the Last-Event-ID of a reader that was told none of them.
+    """
+    response = Response(_Body(streams, pieces, place, request.environ), mimetype=EVENT_STREAM)
     response.headers["Cache-Control"] = "no-store"
     # nginx would hold events back until it has a buffer full of them.
     response.headers["X-Accel-Buffering"] = "no"

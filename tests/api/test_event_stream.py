@@ -27,6 +27,12 @@ def event_of(piece: bytes) -> dict[str, Any]:
     return event
 
 
+def place_of(piece: bytes) -> dict[str, str]:
+    """The header of a reader who comes back after a piece."""
+    (number,) = [line for line in piece.decode().splitlines() if line.startswith("id: ")]
+    return {"Last-Event-ID": number.removeprefix("id: ")}
+
+
 def newest(person: Person) -> str:
     return str(data_of(person.get("/api/events?limit=500"))[-1]["sequence"])
 
@@ -61,6 +67,44 @@ class TestFollowing:
             alice.new_service()
         answer = alice.get(f"{STREAM}?until={to_wire(now())}", headers={"Last-Event-ID": "0"})
         assert answer.data.endswith(b"event: reset\ndata: {}\n\n")
+        *_, reset, _ = answer.data.split(b"\n\n")
+        again = alice.get(f"{STREAM}?until={to_wire(now())}", headers=place_of(reset))
+        assert b"data:" not in again.data
+
+    def test_whoever_was_cut_off_before_the_first_event_misses_none(
+        self, app: Flask, alice: Person
+    ) -> None:
+        """The stream says at once where its reader is."""
+        made = alice.new_service()
+        with following(app, alice, STREAM) as pieces:
+            place = place_of(next(pieces))
+        data_of(alice.post(f"/api/services/{made['id']}/suspend"))
+        answer = alice.get(f"{STREAM}?until={to_wire(now())}", headers=place)
+        (piece,) = answer.data.split(b"\n\n")[1:-1]
+        assert event_of(piece)["type"] == "service.deactivated"
+
+    @pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
+    def test_an_event_that_is_committed_late_comes_to_all_who_follow(
+        self, app: Flask, alice: Person
+    ) -> None:
+        """To who followed before its transaction began, and who came while it was open."""
+        made = alice.new_service()
+        event = {"type": "slow", "subject": made["id"], "owner_id": alice.user_id, "data": {}}
+        with (
+            app.app_context(),
+            db.engine.connect() as slow,
+            following(app, alice, STREAM) as early,
+        ):
+            next(early)
+            slow.execute(insert(Event), [event])
+            for verb in ("suspend", "resume"):
+                data_of(alice.post(f"/api/services/{made['id']}/{verb}"))
+                assert b"service." in next(early)
+            with following(app, alice, STREAM) as late:
+                next(late)
+                slow.commit()
+                assert b'"type":"slow"' in next(early)
+                assert b'"type":"slow"' in next(late)
 
     @pytest.mark.parametrize("database_kind", ["postgresql", "mariadb"], indirect=True)
     def test_whoever_comes_back_is_sent_what_was_committed_late(

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pymysql
 from psycopg import connect
@@ -144,6 +145,8 @@ class PostgreSQL(Engine):
 class MariaDB(Engine):
     name = "mariadb"
     user = "mysql"
+    # A small machine's disk is enough.
+    _LOG_SIZE = "--innodb-log-file-size=16M"
 
     @property
     def url(self) -> str:
@@ -154,7 +157,8 @@ class MariaDB(Engine):
         if program is None:
             need_server("MariaDB is not installed")
         self._run(program, "--no-defaults", f"--datadir={self.folder / 'data'}",
-                  "--auth-root-authentication-method=normal", "--skip-test-db")  # fmt: skip
+                  "--auth-root-authentication-method=normal", "--skip-test-db",
+                  self._LOG_SIZE)  # fmt: skip
 
     def command(self) -> list[str]:
         path = os.environ["PATH"] + ":/usr/sbin"
@@ -167,6 +171,7 @@ class MariaDB(Engine):
             ),
             # As with PostgreSQL, and a small machine is enough.
             *("--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=32M"),
+            self._LOG_SIZE,
         ]
 
     def answers(self) -> bool:
@@ -187,6 +192,11 @@ class MariaDB(Engine):
 class Redis(Engine):
     name = "redis"
 
+    def __init__(self, folder: Path, address: str = "127.0.0.1", *, remembers: bool = True) -> None:
+        super().__init__(folder, address)
+        # Whether what it was told outlives its process: the queue of jobs is there.
+        self._remembers = remembers
+
     @property
     def url(self) -> str:
         return f"redis://{self.address}:{self.port}"
@@ -195,9 +205,9 @@ class Redis(Engine):
         program = shutil.which("redis-server")
         if program is None:
             need_server("Redis is not installed")
-        # It forgets nothing that it was told: the queue of jobs is there.
         return [program, "--port", str(self.port), "--bind", self.address, "--save", "",
-                "--appendonly", "yes", "--dir", str(self.folder)]  # fmt: skip
+                "--appendonly", "yes" if self._remembers else "no",
+                "--dir", str(self.folder)]  # fmt: skip
 
     def answers(self) -> bool:
         try:
@@ -211,11 +221,13 @@ ENGINES: dict[str, type[Engine]] = {each.name: each for each in (PostgreSQL, Mar
 
 
 @contextmanager
-def engine(name: str, **options: str) -> Iterator[Engine]:
-    """A server that answers, until the block ends."""
+def engine(name: str, disk: Path | None = None, **options: Any) -> Iterator[Engine]:
+    """A server that answers, until the block ends; its data may be on a disk of its own."""
     # Not pytest's folder, which other users can't enter and whose length no socket's path allows.
-    with tempfile.TemporaryDirectory(prefix=f"faults-{name}-", ignore_cleanup_errors=True) as made:
-        own = ENGINES[name](_for_all(Path(made)), **options)
+    with tempfile.TemporaryDirectory(
+        prefix=f"faults-{name}-", dir=disk, ignore_cleanup_errors=True
+    ) as made:
+        own = ENGINES[name](for_all(Path(made)), **options)
         try:
             own.start()
             yield own
@@ -223,6 +235,7 @@ def engine(name: str, **options: str) -> Iterator[Engine]:
             own.kill()
 
 
-def _for_all(folder: Path) -> Path:
+def for_all(folder: Path) -> Path:
+    """A folder that servers may enter who run as another user."""
     folder.chmod(0o755)
     return folder

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -159,15 +160,20 @@ class Follower:
         self._coming_id: str | None = None
         self.created: set[str] = set()
         self._is_there = threading.Event()
+        self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._follow)
 
     def begin(self) -> None:
-        """Begin, and wait until what happens from now on is told."""
+        """Begin, and wait until what happens from now on is told, whatever breaks off."""
         self._thread.start()
-        assert self._is_there.wait(20)
+        assert self._is_there.wait(45), "the stream never began"
 
     def end(self) -> None:
         self._stop.set()
+        if self._socket is not None:
+            # It may be waiting for an event that never comes.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(30)
         assert not self._thread.is_alive()
 
@@ -182,11 +188,14 @@ class Follower:
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
         try:
+            connection.connect()
+            self._socket = connection.sock
+            if self._stop.is_set():
+                return
             connection.request("GET", "/api/events/stream", headers=headers)
             answer = connection.getresponse()
             if answer.status != 200:
                 return
-            self._is_there.set()
             while not self._stop.is_set():
                 line = answer.readline().decode().rstrip("\n")
                 if not line and answer.isclosed():
@@ -201,15 +210,24 @@ class Follower:
             self._coming_id = value
         elif not line:
             # An event counts once it is whole: what broke off before is told again.
+            # The first has no data, and says where we are.
             self._last_id = self._coming_id
+            if self._last_id is not None:
+                self._is_there.set()
         elif name == "event" and value == "reset":
-            self.created |= {
-                each["subject"] for each in listed(self._server, self._token, CREATED_EVENTS)
-            }
+            self._read_anew()
         elif name == "data":
             event: dict[str, Any] = json.loads(value)
             if event.get("type") == "service.created":
                 self.created.add(event["subject"])
+
+    def _read_anew(self) -> None:
+        try:
+            for each in listed(self._server, self._token, CREATED_EVENTS):
+                self.created.add(each["subject"])
+        except AssertionError as refused:
+            # It is told to read anew again when it comes back with the id that it has still.
+            raise http.client.HTTPException from refused
 
 
 def listed(server: Server, token: str, path: str) -> Iterator[dict[str, Any]]:
