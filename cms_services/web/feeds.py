@@ -46,17 +46,28 @@ T = TypeVar("T")
 
 
 def reset_to(mark: Bookmark) -> bytes:
-    """Tells a follower that it missed too much, and is to read everything up to a mark anew."""
+    """Tells a follower to read everything up to a mark anew: too much of it was missed."""
     return f"id: {mark}\nevent: reset\ndata: {{}}\n\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader was when it came."""
+
+    mark: Bookmark
+    # Beyond the end: the database lost its last moments, or is an older copy of itself. What it
+    # read is given up, and the numbers are given again.
+    is_lost: bool = False
 
 
 class Follower:
     """Somebody who follows, and what is not sent to it yet."""
 
-    def __init__(self, actor: Actor, mark: Bookmark, until: datetime | None) -> None:
+    def __init__(self, actor: Actor, place: Place, until: datetime | None) -> None:
         self.user_id = actor.own_id
         # What it had read when it came.
-        self.mark = mark
+        self.mark = place.mark
+        self.is_lost = place.is_lost
         self.until = until
         # From where on it is told what is new, once a look has let it in.
         self.start: Bookmark | None = None
@@ -173,10 +184,13 @@ class Feed(ABC, Generic[F]):
             await follower.is_let_in.wait()
             if follower.start is None:
                 return
-            async for piece in self.missed(follower, follower.start):
-                yield piece
-                if not follower.may_go_on:
-                    return
+            if follower.is_lost:
+                yield reset_to(follower.start)
+            else:
+                async for piece in self.missed(follower, follower.start):
+                    yield piece
+                    if not follower.may_go_on:
+                        return
             if stopping.is_set() or follower.seconds_left <= 0:
                 return
             async for piece in follower.pieces():
@@ -300,11 +314,12 @@ def current_feed(kind: type[A]) -> A:
     return cast(A, feeds[kind])
 
 
-def bookmark_of_reader(feed: Feed[F]) -> Bookmark:
-    """Where a reader who comes back was; the end for another one, or one that was beyond it."""
+def place_of_reader(feed: Feed[F]) -> Place:
+    """Where a reader who comes back was; the end for another one."""
     told = Bookmark.parse(request.headers.get("Last-Event-ID", ""))
-    end = bookmark_at_end(feed.number)
-    return end if told is None or told.newest > end.newest else told
+    if told is None:
+        return Place(bookmark_at_end(feed.number))
+    return Place(told, is_lost=told.newest > newest_number(feed.number))
 
 
 def follow(feed: Feed[F], follower: F, holds: Callable[[Actor], bool]) -> Response:

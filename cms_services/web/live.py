@@ -22,10 +22,11 @@ from cms_services.web.envelope import WireJSON
 from cms_services.web.feeds import (
     Feed,
     Follower,
+    Place,
     Told,
-    bookmark_of_reader,
     current_feed,
     follow,
+    place_of_reader,
     reset_to,
 )
 from cms_services.web.rows import dump_rows
@@ -40,8 +41,8 @@ _MOST_MISSED = 500
 class EventFollower(Follower):
     """A follower, by what it may see."""
 
-    def __init__(self, actor: Actor, mark: Bookmark, until: datetime | None) -> None:
-        super().__init__(actor, mark, until)
+    def __init__(self, actor: Actor, place: Place, until: datetime | None) -> None:
+        super().__init__(actor, place, until)
         self._sees_all = actor.is_admin
 
     def sees(self, happened: "Happened") -> bool:
@@ -103,7 +104,7 @@ def follow_events(actor: Actor, until: datetime | None) -> Response:
     """
     feed = current_feed(EventFeed)
     with reading():
-        follower = EventFollower(actor, bookmark_of_reader(feed), until)
+        follower = EventFollower(actor, place_of_reader(feed), until)
 
     def may_go_on(present: Actor) -> bool:
         present.require(Permission.AUDIT_READ)

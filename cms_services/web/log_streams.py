@@ -19,10 +19,11 @@ from cms_services.web.envelope import WireJSON
 from cms_services.web.feeds import (
     Feed,
     Follower,
+    Place,
     Told,
-    bookmark_of_reader,
     current_feed,
     follow,
+    place_of_reader,
     reset_to,
 )
 from cms_services.web.rows import dump_rows
@@ -66,8 +67,8 @@ def _lines(actor: Actor, service_id: str, wanted: dict[str, Any]) -> Iterator[by
 class Tail(Follower):
     """Somebody who follows entries of a filter."""
 
-    def __init__(self, actor: Actor, mark: Bookmark, wanted: Filter) -> None:
-        super().__init__(actor, mark, wanted.until)
+    def __init__(self, actor: Actor, place: Place, wanted: Filter) -> None:
+        super().__init__(actor, place, wanted.until)
         self.wanted = wanted
 
 
@@ -152,7 +153,7 @@ def tail_logs(actor: Actor, service_id: str, wanted: dict[str, Any]) -> Response
     feed = current_feed(LogFeed)
     with reading():
         service = load_service(actor, service_id)
-        tail = Tail(actor, bookmark_of_reader(feed), filter_of(service.id, **wanted))
+        tail = Tail(actor, place_of_reader(feed), filter_of(service.id, **wanted))
 
     def may_go_on(present: Actor) -> bool:
         present.require(Permission.SERVICES_READ)

@@ -71,6 +71,22 @@ class TestFollowing:
         again = alice.get(f"{STREAM}?until={to_wire(now())}", headers=place_of(reset))
         assert b"data:" not in again.data
 
+    def test_whoever_is_beyond_the_end_is_told_to_read_anew(
+        self, app: Flask, alice: Person
+    ) -> None:
+        """The database lost its last moments, and gives their numbers again."""
+        made = alice.new_service()
+        ahead = str(int(newest(alice)) + 5)
+        with following(app, alice, STREAM, headers={"Last-Event-ID": ahead}) as pieces:
+            # Should it be cut off here, it comes back with what it came with.
+            assert place_of(next(pieces)) == {"Last-Event-ID": ahead}
+            reset = next(pieces)
+            assert reset.endswith(b"event: reset\ndata: {}\n\n")
+            data_of(alice.post(f"/api/services/{made['id']}/suspend"))
+            assert event_of(next(pieces))["type"] == "service.deactivated"
+        place = place_of(reset)["Last-Event-ID"].partition("-")[0]
+        assert int(place) < int(ahead)
+
     def test_whoever_was_cut_off_before_the_first_event_misses_none(
         self, app: Flask, alice: Person
     ) -> None:

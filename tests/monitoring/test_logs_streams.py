@@ -209,7 +209,7 @@ class TestComingBack:
             assert messages_of(next(parts)) == ["third"]
 
     @on_sqlite
-    @pytest.mark.parametrize("told", ["999999999", "never", "1-", "1-2,", "1" * 30, "-1"])
+    @pytest.mark.parametrize("told", ["never", "1-", "1-2,", "1" * 30, "-1"])
     def test_a_place_that_is_none_is_the_end(
         self, app: Flask, alice: Person, path: str, told: str
     ) -> None:
@@ -255,6 +255,7 @@ class TestComingBack:
             assert list(parts) == []
         with following(app, alice, f"{path}/tail", headers=place) as parts:
             next(parts)
+            assert b"event: reset" in next(parts)
             send(alice, path, "second")
             assert messages_of(next(parts)) == ["second"]
 
