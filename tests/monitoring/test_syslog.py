@@ -21,6 +21,7 @@ from cms_services.monitoring.protocols.syslog import Message, read_message
 from cms_services.worker.syslog import take_syslog_until
 from cms_services.worker.syslog_storing import Outcome, Storing
 from tests.conftest import MakeApp
+from tests.local_servers import free_port
 from tests.monitoring.agents import Reporter
 from tests.people import Person
 
@@ -102,9 +103,7 @@ class Listening:
 
 @contextmanager
 def listening(make_app: MakeApp) -> Iterator[Listening]:
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        port = tcp.getsockname()[1]
+    port = free_port()
     at = f"127.0.0.1:{port}"
     made = Listening(make_app(SYSLOG_LISTEN=f"udp://{at},tcp://{at}"), port)
     made.start()

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from cms_services.errors import Unauthenticated
 from tests.conftest import MakeApp, NewPerson
 from tests.databases import need_server
+from tests.local_servers import free_port
 from tests.people import PASSWORD, data_of, error_of
 
 CHEAP = "/api/service-types"
@@ -29,9 +30,7 @@ class PrivateRedis:
     """A Redis of the test's own, which it may kill."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
         self.start()

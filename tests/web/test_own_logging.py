@@ -23,6 +23,7 @@ from cms_services.own_log import external
 from cms_services.own_log.files import RotatedFile
 from cms_services.settings import SettingError, load_settings
 from tests.conftest import MakeApp
+from tests.local_servers import free_port
 from tests.web.log_servers import SyslogServer, standing_in_for_loki, wait_until
 
 
@@ -41,9 +42,7 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return free_port()
 
 
 def say(*messages: str) -> None:
