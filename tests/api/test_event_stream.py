@@ -155,6 +155,7 @@ class TestFollowing:
             in error_of(alice.get(f"{STREAM}?until=soon"), 400, "VALIDATION_ERROR")["details"]
         )
 
+    @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
     def test_one_caller_has_a_bounded_number(
         self, app: Flask, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -66,7 +66,7 @@ class TestEntries:
         [
             (300, lambda n: " ".join(f"{n:x}{word:x}" for word in range(700))),
             (
-                40,
+                12,
                 lambda n: "".join(
                     chr(0x4E00 + (n * 7919 + c * 31) % 20_000) for c in range(64_000)
                 ),
