@@ -138,7 +138,7 @@ class TestMysql:
             settings["healthCheck"]["timeout"] = "300ms"
             (result,) = run_all(settings)
             assert (result.status, result.message) == ("unhealthy", "No answer within 0.3 s.")
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize(
         "answer",
@@ -309,7 +309,7 @@ class TestAny:
             settings["healthCheck"]["timeout"] = "1s"
             began = time.monotonic()
             (result,) = run_all(settings)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 6
         assert result.status == "unhealthy"
         assert hostile.sent < 24 * 1024**2
         if not endless:

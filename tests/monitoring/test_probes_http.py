@@ -353,11 +353,11 @@ def test_memory_is_judged_by_the_newest_value(
 
 
 def test_checks_run_side_by_side(target: Target) -> None:
-    slow = {"type": "http", "target": f"{target.url}/?seconds=0.3"}
+    slow = {"type": "http", "target": f"{target.url}/?seconds=1"}
     began = time.monotonic()
     results = run_all({"healthChecks": [slow] * 10})
     assert {each.status for each in results} == {"healthy"}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
 
 
 def test_a_private_certificate_holds_by_its_own_authority(tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ class TestWorkers:
         with worker(probing), worker(make_app(PROBE_ALLOWED_NETWORKS=LOCAL)):
             until(lambda: all(row.status == "healthy" for row in rows(probing)))
         assert target.calls == dict.fromkeys(paths, 1)
-        assert max(target.at.values()) - due < 2 * SECOND
+        assert max(target.at.values()) - due < 10 * SECOND
         assert min(target.at.values()) >= due
         assert {row.lease_holder for row in rows(probing)} == {None}
         assert {row.due_at for row in rows(probing)} == {due_after(due)}
@@ -341,12 +341,12 @@ class TestWorkers:
         due = now() + 1.5 * SECOND
         schedule(probing, due)
         other = make_app(PROBE_ALLOWED_NETWORKS=LOCAL)
-        ahead, behind = (lambda: now() + 10 * SECOND), (lambda: now() - 10 * SECOND)
+        ahead, behind = (lambda: now() + 60 * SECOND), (lambda: now() - 60 * SECOND)
         with worker(probing, ahead), worker(other, behind):
             until(lambda: all(row.status == "healthy" for row in rows(probing)))
         assert target.calls == dict.fromkeys(paths, 1)
         assert timedelta(0) <= min(target.at.values()) - due + 0.05 * SECOND
-        assert max(target.at.values()) - due < 2 * SECOND
+        assert max(target.at.values()) - due < 20 * SECOND
 
     @on_servers
     def test_the_databases_clock_is_found_out(self, probing: Flask) -> None:

@@ -137,7 +137,7 @@ def rows(app: Flask) -> list[MonitoredService]:
         return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for something to be so. Fails after some seconds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -252,7 +252,7 @@ class TestNames:
         ):
             with pytest.raises(TimeoutError):
                 asyncio.run(request)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < names.seconds
 
 
 class TestRedirects:
@@ -328,7 +328,7 @@ class TestBounds:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             ask(target, path, seconds=0.5)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6
 
     @pytest.mark.parametrize("path", ["many_headers", "large_header", "garbage", "silence"])
     def test_what_is_no_answer_is_told(self, target: Target, path: str) -> None:
