@@ -37,6 +37,8 @@ def new_queue(settings: Settings, jobs: Sequence[Job] = JOBS) -> Huey:
     common = {"serializer": _Json(), "results": False}
     if settings.redis_url is None:
         file = settings.data_dir / "jobs.sqlite3"
+        # Private, as all in that folder: SQLite would go by the umask alone.
+        file.touch(mode=0o600)
         # What is lost with the machine is enqueued again when it is due again.
         return SqliteHuey(f"jobs-{kind}", filename=str(file), fsync=False, **common)
     # One Redis may serve several installations.

@@ -102,13 +102,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         folder = tmp_path_factory.mktemp("node")
         settings = {"TRUSTED_PROXIES": proxies, "PASSWORD_HASH_MEMORY_MB": "12"}
         with serving(folder, **settings) as server:
+            server.wait_for_worker()
             url = f"http://127.0.0.1:{server.port}"
             data = str(folder / "data")
             looked = told("--url", url, CMS_DATA_DIR=data, TRUSTED_PROXIES=proxies)
         seen[proxies] = {
             f"{each['level']}: {each['seen']}"
             for each in looked.findings
-            if each["check"] in ("address", "worker")
+            if each["check"] in ("address", "worker") or each["level"] == "failure"
         }
     return seen
 
@@ -117,6 +118,10 @@ def test_a_forged_address_that_is_believed_is_found(found: dict[str, set[str]]) 
     forged = "a forged X-Forwarded-For is believed: limits can be evaded"
     assert f"failure: {forged}" in found["1"]
     assert "ok: forged X-Forwarded-For is not believed" in found["0"]
+
+
+def test_nothing_fails_at_one_that_was_only_started(found: dict[str, set[str]]) -> None:
+    assert [each for each in found["0"] if each.startswith("failure")] == []
 
 
 def test_what_else_is_open_is_told(found: dict[str, set[str]]) -> None:
