@@ -56,6 +56,7 @@ class Streams:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Future[None]] = set()
+        self._ended = asyncio.Event()
         self._database = ThreadPoolExecutor(_DATABASE_THREADS, "streams-database")
 
     @property
@@ -108,11 +109,12 @@ class Streams:
     async def _watch_for_the_end(self) -> None:
         while not stopping.is_set():
             await asyncio.sleep(_STOP_CHECK_SECONDS)
-        for task in self._tasks:
-            task.cancel()
+        self._ended.set()
+        # What begins after this sees by itself that the process stops.
+        self._ended.clear()
 
     def _begin(self, sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
-        task = asyncio.ensure_future(_write_all(sock, pieces, chunked))
+        task = asyncio.ensure_future(_write_all(sock, pieces, self._ended, chunked))
         self._tasks.add(task)
         _OPEN.inc()
         task.add_done_callback(self._tasks.discard)
@@ -127,19 +129,26 @@ def _most() -> int:
     )
 
 
-async def _write_all(sock: socket.socket, pieces: AsyncIterator[bytes], chunked: bool) -> None:
-    """Write pieces to a connection until they, the reader or we end."""
+async def _write_all(
+    sock: socket.socket, pieces: AsyncIterator[bytes], ended: asyncio.Event, chunked: bool
+) -> None:
+    """Write pieces to a connection until they, the reader or we end.
+
+    It is told by an event that we do: a task that is cancelled before it has begun would leave the
+    answer without its end.
+    """
     sock.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=sock)
     writing = asyncio.ensure_future(_write_pieces(writer, pieces, chunked))
     gone = asyncio.ensure_future(_until_gone(reader))
+    ending = asyncio.ensure_future(ended.wait())
     try:
-        await asyncio.wait({writing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({writing, gone, ending}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         is_read = not gone.done()
-        for each in (writing, gone):
+        for each in (writing, gone, ending):
             each.cancel()
-        (outcome, _) = await asyncio.gather(writing, gone, return_exceptions=True)
+        (outcome, *_) = await asyncio.gather(writing, gone, ending, return_exceptions=True)
         if chunked and is_read:
             writer.write(b"0\r\n\r\n")
         writer.close()
