@@ -1,24 +1,19 @@
 """Rate limits while Redis is away: answers stay quick, and each process counts by itself."""
 
-import shutil
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from redis import Redis, RedisError
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from cms_services.errors import Unauthenticated
 from tests.conftest import MakeApp, NewPerson
-from tests.databases import need_server
-from tests.local_servers import free_port
+from tests.faults.engines import Engine, engine
 from tests.people import PASSWORD, data_of, error_of
 
 CHEAP = "/api/service-types"
@@ -26,55 +21,20 @@ CHEAP = "/api/service-types"
 QUICK_SECONDS = 2.5
 
 
-class PrivateRedis:
+@pytest.fixture
+def redis() -> Iterator[Engine]:
     """A Redis of the test's own, which it may kill."""
+    with engine("redis", remembers=False) as own:
+        yield own
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self._folder = folder
-        self.start()
 
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen(
-            [*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert time.monotonic() < deadline, "redis-server does not start"
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def hang(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def keys(self) -> int:
-        with Redis.from_url(self.url) as redis:
-            return int(redis.dbsize())
-
-    def _answers(self) -> bool:
-        try:
-            with Redis.from_url(self.url, socket_timeout=1) as redis:
-                return bool(redis.ping())
-        except RedisError:
-            return False
+def stored_keys(redis: Engine) -> int:
+    with Redis.from_url(redis.url) as client:
+        return int(client.dbsize())
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[PrivateRedis]:
-    if shutil.which("redis-server") is None:
-        need_server("there is no redis-server")
-    made = PrivateRedis(tmp_path)
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def app(make_bare_app: MakeApp, redis: PrivateRedis) -> Flask:
+def app(make_bare_app: MakeApp, redis: Engine) -> Flask:
     return make_bare_app(RATE_LIMITS="on", REDIS_URL=redis.url, RATE_LIMIT_ANONYMOUS="20 per hour")
 
 
@@ -91,9 +51,7 @@ def quickly(client: FlaskClient, path: str = CHEAP) -> TestResponse:
 
 
 class TestRedisThatDies:
-    def test_answers_stay_quick_and_limits_go_on(
-        self, client: FlaskClient, redis: PrivateRedis
-    ) -> None:
+    def test_answers_stay_quick_and_limits_go_on(self, client: FlaskClient, redis: Engine) -> None:
         assert [remaining(quickly(client)) for _ in range(3)] == [19, 18, 17]
         redis.kill()
         began = time.monotonic()
@@ -101,22 +59,20 @@ class TestRedisThatDies:
         error_of(quickly(client), 429, "RATE_LIMIT_EXCEEDED")
         assert time.monotonic() - began < 2 * QUICK_SECONDS
 
-    def test_when_it_is_back_it_counts_again(
-        self, client: FlaskClient, redis: PrivateRedis
-    ) -> None:
+    def test_when_it_is_back_it_counts_again(self, client: FlaskClient, redis: Engine) -> None:
         data_of(client.get(CHEAP))
         redis.kill()
         data_of(client.get(CHEAP))
         redis.start()
-        assert redis.keys() == 0
+        assert stored_keys(redis) == 0
         deadline = time.monotonic() + 15
-        while redis.keys() == 0:
+        while stored_keys(redis) == 0:
             assert time.monotonic() < deadline
             assert quickly(client).status_code in (200, 429)
             time.sleep(0.2)
 
     def test_in_the_middle_of_a_failure_to_sign_in_changes_no_answer(
-        self, client: FlaskClient, redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
+        self, client: FlaskClient, redis: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
             redis.kill()
@@ -131,7 +87,7 @@ class TestRedisThatDies:
         assert client.post("/login", data=given).status_code == 401
 
     def test_somebody_who_is_signed_in_notices_nothing(
-        self, make_app: MakeApp, new_person: NewPerson, redis: PrivateRedis
+        self, make_app: MakeApp, new_person: NewPerson, redis: Engine
     ) -> None:
         app = make_app(RATE_LIMITS="on", REDIS_URL=redis.url)
         alice = new_person("Alice", of=app)
@@ -146,9 +102,9 @@ class TestRedisThatDies:
 
 
 class TestRedisThatHangs:
-    def test_it_keeps_few_waiting(self, client: FlaskClient, redis: PrivateRedis) -> None:
+    def test_it_keeps_few_waiting(self, client: FlaskClient, redis: Engine) -> None:
         data_of(client.get(CHEAP))
-        redis.hang()
+        redis.freeze()
         began = time.monotonic()
         for _ in range(10):
             assert quickly(client).status_code == 200
