@@ -12,7 +12,7 @@ from cms_services.doctor.findings import Finding, Level, Seen
 from cms_services.doctor.keys import keys
 from cms_services.doctor.letters import letters
 from cms_services.doctor.machine import data_folder, disk, limits
-from cms_services.doctor.nodes import several_nodes
+from cms_services.doctor.nodes import keys_of_one_node, several_nodes
 from cms_services.doctor.php import php, php_sessions
 from cms_services.doctor.shared import redis
 from cms_services.doctor.storage import database
@@ -126,13 +126,9 @@ def _settings_without_bad(
 
 def _serving(settings: Settings) -> Seen:
     if sqlite_file(settings.effective_database_url) is None:
-        for name, value in (
-            ("SECRET_KEY", settings.secret_key),
-            ("ENCRYPTION_KEY", settings.encryption_keys),
-        ):
-            if not value:
-                seen = f"{name} is kept in the data folder: another node would have another one"
-                yield Level.WARNING, seen, f"Set {name} to the same on every node."
+        for name in keys_of_one_node(settings):
+            seen = f"{name} is kept in the data folder: another node would have another one"
+            yield Level.WARNING, seen, f"Set {name} to the same on every node."
     if not settings.rate_limits:
         yield Level.WARNING, "RATE_LIMITS is off", "Set RATE_LIMITS=on."
     if settings.public_url is None:

@@ -1,5 +1,7 @@
 """What the doctor looks at for several nodes over one database."""
 
+from collections.abc import Iterator
+
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,17 +58,21 @@ def several_nodes(nodes: int, workers: int | None, settings: Settings) -> Seen:
         yield Level.FAILURE, seen, f"Raise max_connections by {more} or more, {_LESS}."
 
 
+def keys_of_one_node(settings: Settings) -> Iterator[str]:
+    """The settings of those keys that are not set, so that each data folder has its own."""
+    if not settings.secret_key:
+        yield "SECRET_KEY"
+    if not settings.encryption_keys:
+        yield "ENCRYPTION_KEY"
+
+
 def _shared(settings: Settings) -> Seen:
     if _is_sqlite(settings):
         mend = "Set DATABASE_URL to PostgreSQL or MariaDB (docs/deploying.md)."
         yield Level.FAILURE, "SQLite is for one node alone", mend
-    for name, value in (
-        ("SECRET_KEY", settings.secret_key),
-        ("ENCRYPTION_KEY", settings.encryption_keys),
-    ):
-        if not value:
-            mend = f"Set {name} to the same on every node (docs/keys.md)."
-            yield Level.FAILURE, f"{name} is kept in the data folder, of which each has one", mend
+    for name in keys_of_one_node(settings):
+        mend = f"Set {name} to the same on every node (docs/keys.md)."
+        yield Level.FAILURE, f"{name} is kept in the data folder, of which each has one", mend
     if settings.redis_url is None:
         mend = "Set REDIS_URL to the same on every node."
         yield Level.WARNING, "without REDIS_URL each counts limits by itself", mend
